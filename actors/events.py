@@ -1,0 +1,127 @@
+"""Every event, on one page: its wire type, who may post it, and what its data holds.
+
+Types are past facts; a wire name never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StringConstraints, model_validator
+
+from workers.event import Contract
+
+
+def _printable(text: str) -> str:
+    if not all(character.isprintable() for character in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.utcoffset():
+        raise ValueError("must be UTC")
+    return moment
+
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
+]
+Address = Annotated[EmailStr, Field(max_length=254)]  # RFC 5321, 4.5.3.1.3: a path is 256 octets with its brackets
+Preferences = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)],
+        bool | int | float | Annotated[str, Field(max_length=1000)] | None,
+    ],
+    Field(max_length=50),
+]
+Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(:[A-Za-z0-9_.-]+)*$", max_length=128)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+UtcMoment = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
+class UserSignedUp(Contract, type="user.signed_up", external=True):
+    """Somebody signed up. Without a `user_id` one is derived from the event's source and id."""
+
+    user_id: UUID | None = None
+    email: Address
+    name: Name
+    preferences: Preferences = {}
+
+
+class UserProfileChanged(Contract, type="user.profile_changed", external=True):
+    """A user wants these fields changed; absent ones stay. `preferences` are replaced as a whole."""
+
+    user_id: UUID
+    name: Name | None = None
+    email: Address | None = None
+    preferences: Preferences | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> UserProfileChanged:
+        if not self.changes():
+            raise ValueError("at least one of name, email and preferences must be given")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """The fields to set, and their values."""
+        return self.model_dump(exclude={"user_id"}, exclude_none=True)
+
+
+class UserCreated(Contract, type="user.created"):
+    """A user and its metrics exist."""
+
+    user_id: UUID
+    email: Address
+    name: Name
+
+
+class UserUpdated(Contract, type="user.updated"):
+    """These fields of a user have new values."""
+
+    user_id: UUID
+    changed: list[str]
+
+
+class EmailRequested(Contract, type="email.requested", external=True):
+    """Somebody is to get an e-mail made from a template."""
+
+    to: Address
+    template: Slug
+    params: Preferences = {}
+    user_id: UUID | None = None
+
+
+class CacheInvalidationRequested(Contract, type="cache.invalidation_requested", external=True):
+    """What is cached under these tags, or about this user, is stale."""
+
+    tags: Annotated[list[Tag], Field(max_length=100)] = []
+    user_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> CacheInvalidationRequested:
+        if not self.tags and self.user_id is None:
+            raise ValueError("tags or user_id must be given")
+        return self
+
+
+class JobDue(Contract, type="job.due"):
+    """A periodic job's time has come."""
+
+    job: Slug
+    fire_time: UtcMoment
+    tasks: list[Slug]
+
+
+class JobTaskDue(Contract, type="job.task_due"):
+    """One task of a periodic job is to be run."""
+
+    job: Slug
+    fire_time: UtcMoment
+    task: Slug
+
+
+CONTRACTS: dict[str, type[Contract]] = {contract.type: contract for contract in Contract.__subclasses__()}
+"""Wire type to contract."""

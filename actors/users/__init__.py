@@ -1,0 +1,1 @@
+"""Users: the rows, and the actors that change them."""

@@ -1,0 +1,38 @@
+"""Who is calling, and whether they may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from fastapi import Request
+
+from api_gateway.problems import Problem, unauthorized
+from workers.security.tokens import Caller, InvalidTokenError, Tokens
+
+log = structlog.get_logger(__name__)
+
+
+def authenticate(request: Request) -> Caller:
+    """The caller that the bearer token stands for. Raises Problem 401."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    tokens: Tokens = request.app.state.tokens
+    if scheme.lower() != "bearer" or not token:
+        raise unauthorized()
+    try:
+        return tokens.verify(token.strip())
+    except InvalidTokenError as error:
+        log.info("token.refused", reason=str(error))
+        raise unauthorized() from None
+
+
+def needs(scope: str) -> Callable[[Request], Caller]:
+    """A dependency: the caller, who holds `scope`. Raises Problem 401 or 403."""
+
+    def authorized(request: Request) -> Caller:
+        caller = authenticate(request)
+        if not caller.may(scope):
+            raise Problem(403, f"This needs the scope {scope}.")
+        return caller
+
+    return authorized

@@ -1,0 +1,99 @@
+"""Problem documents (RFC 9457): the one shape of every error this gateway answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+
+from workers.errors import UnavailableError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+log = structlog.get_logger(__name__)
+
+
+class Problem(Exception):  # noqa: N818 a problem is what the RFC calls it
+    """Raise this to answer with a problem document. `detail` helps the client; `errors` name fields by JSON Pointer."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.errors, self.headers = status, detail, errors, headers or {}
+
+    def response(self) -> Response:
+        """The problem document. Without a `type` of its own it is about:blank, whose title is the HTTP phrase."""
+        body: dict[str, Any] = {
+            "status": self.status,
+            "title": HTTPStatus(self.status).phrase,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = self.errors
+        headers = {"Cache-Control": "no-store", **self.headers}
+        return Response(orjson.dumps(body), self.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def unauthorized() -> Problem:
+    """The same answer for every reason of refusal."""
+    challenge = {"WWW-Authenticate": 'Bearer realm="luna"'}
+    return Problem(401, "A valid bearer token is needed.", headers=challenge)
+
+
+def unavailable() -> Problem:
+    """The store cannot promise just now; the same request under the same id is safe to send again."""
+    detail = "The event store cannot confirm just now. Send the same request again, under the same id."
+    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def invalid(errors: Sequence[ErrorDetails], prefix: Sequence[str] = ()) -> Problem:
+    """422 with a JSON Pointer (RFC 6901) for every wrong field."""
+    return Problem(
+        422,
+        "Some fields are not what this type of event needs.",
+        errors=[{"detail": error["msg"], "pointer": pointer([*prefix, *error["loc"]])} for error in errors],
+    )
+
+
+def pointer(location: Sequence[str | int]) -> str:
+    """A JSON Pointer to the place."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception, the framework's own included, with a problem document."""
+
+    @app.exception_handler(Problem)
+    async def problem(_request: Request, error: Problem) -> Response:
+        return error.response()
+
+    @app.exception_handler(UnavailableError)
+    async def away(_request: Request, error: UnavailableError) -> Response:
+        log.warning("request.refused", reason=str(error))
+        return unavailable().response()
+
+    @app.exception_handler(HTTPException)
+    async def framework(_request: Request, error: HTTPException) -> Response:
+        return Problem(error.status_code, str(error.detail), headers=error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def parameters(_request: Request, error: RequestValidationError) -> Response:
+        return invalid(error.errors()).response()
+
+    @app.exception_handler(Exception)
+    async def unexpected(_request: Request, _error: Exception) -> Response:
+        return Problem(500, "Something went wrong on our side; it has been logged.").response()

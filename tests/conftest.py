@@ -1,0 +1,58 @@
+"""Fixtures that all tests share: servers, stores and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fakeredis
+import pytest
+import redis
+
+from tests.servers import Valkey
+from workers.database import Database
+from workers.database.migrate import upgrade
+from workers.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no `.env` of the developer's reaches a test."""
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+    monkeypatch.setenv("LUNA_DATA_DIR", str(tmp_path / "var"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _shared_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    server = Valkey(tmp_path_factory.mktemp("valkey"), appendfsync="no").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey(_shared_valkey: Valkey) -> Valkey:
+    """A running server, empty. Do not stop this one: tests that stop a server start their own."""
+    with _shared_valkey.client() as client:
+        client.flushall()
+    return _shared_valkey
+
+
+@pytest.fixture(params=["fakeredis", "valkey"])
+def store(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    """A Redis client: every test that asks for it runs on the fake and on the real server."""
+    if request.param == "fakeredis":
+        yield fakeredis.FakeRedis()
+    else:
+        with request.getfixturevalue("valkey").client() as client:
+            yield client
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A migrated database."""
+    database = Database(f"sqlite:///{tmp_path / 'luna.db'}")
+    upgrade(database)
+    yield database
+    database.close()

@@ -1,0 +1,31 @@
+import re
+from pathlib import Path
+
+from actors.boot import HANDLERS
+from actors.events import CONTRACTS
+from actors.routes import QUEUE_OF, QUEUES, ROUTES
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_event_has_a_route_or_is_marked_terminal() -> None:
+    assert {name for name, contract in CONTRACTS.items() if not contract.terminal} == set(ROUTES)
+
+
+def test_an_event_from_outside_has_exactly_one_route() -> None:
+    assert {name for name, contract in CONTRACTS.items() if contract.external and len(ROUTES[name]) != 1} == set()
+
+
+def test_an_actor_waits_on_one_queue_only() -> None:
+    routes = {route for routes in ROUTES.values() for route in routes}
+    assert len(routes) == len(QUEUE_OF)
+
+
+def test_every_routed_actor_has_a_handler_and_every_handler_a_route() -> None:
+    assert {handler.name for handler in HANDLERS} == set(QUEUE_OF)
+
+
+def test_every_queue_is_consumed_by_a_process_type() -> None:
+    procfile = (ROOT / "Procfile").read_text()
+    consumed = {queue for queues in re.findall(r"--queues ([a-z ]+)$", procfile, re.M) for queue in queues.split()}
+    assert consumed == set(QUEUES)

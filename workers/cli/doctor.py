@@ -1,0 +1,145 @@
+"""`luna doctor`: looks at everything Luna rests on, and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, NamedTuple
+
+import redis
+import typer
+from pydantic import SecretStr
+from rich.table import Table
+
+from workers import settings
+from workers.cli.contracts import queues
+from workers.cli.output import console, print_json
+from workers.connection import connect, masked
+from workers.database import Database
+from workers.database.migrate import pending
+from workers.errors import LunaError
+from workers.operations import Operations
+from workers.settings import Settings
+
+
+class Finding(NamedTuple):
+    """One check: its verdict (ok, warning or wrong), what was seen, and what to do."""
+
+    check: str
+    verdict: str
+    seen: str
+    advice: str = ""
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check settings, Redis, database and e-mail. Exit status 1 when something is wrong.
+
+    Example: luna doctor
+    """
+    loaded = settings.load()
+    values, findings = list(_settings(loaded)), [finding for check in CHECKS for finding in check(loaded)]
+    if as_json:
+        print_json({"settings": values, "checks": [finding._asdict() for finding in findings]})
+    else:
+        _print(values, findings)
+    if any(finding.verdict == "wrong" for finding in findings):
+        sys.exit(1)
+
+
+def _print(values: list[dict[str, str]], findings: list[Finding]) -> None:
+    table = Table("setting", "value", "from", box=None)
+    for value in values:
+        table.add_row(value["name"], value["value"], f"[dim]{value['source']}[/]")
+    console.print(table, "")
+    colours = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
+    for finding in findings:
+        advice = f"\n         {finding.advice}" if finding.advice else ""
+        console.print(f"[{colours[finding.verdict]}]{finding.verdict:>7}[/]  {finding.check}: {finding.seen}{advice}")
+
+
+def _settings(loaded: Settings) -> Iterator[dict[str, str]]:
+    came_from = settings.sources()
+    for name, field in Settings.model_fields.items():
+        value, alias = getattr(loaded, name), str(field.alias)
+        source = came_from[alias]
+        if source == "default" and value != field.get_default():
+            source = "LUNA_DATA_DIR"
+        yield {"name": alias, "value": _shown(value), "source": source}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        return masked(secret) if "://" in secret else "***"
+    return "-" if value is None else str(value)
+
+
+def _redis(loaded: Settings) -> Iterator[Finding]:
+    try:
+        client = connect(loaded.redis)
+        server: dict[str, Any] = client.info("server")
+    except (LunaError, redis.RedisError) as error:
+        yield Finding("Redis", "wrong", str(error), "Start it, or correct REDIS_URL; `luna up` brings its own.")
+        return
+    yield Finding(
+        "Redis", "ok", f"{server.get('server_name', 'redis')} {server.get('valkey_version', server['redis_version'])}"
+    )
+    try:
+        policy, fsync, aof = (_config(client, name) for name in ("maxmemory-policy", "appendfsync", "appendonly"))
+    except redis.ResponseError:
+        yield Finding("Redis persistence", "warning", "unverified: the server forbids CONFIG", "Ask its provider.")
+        return
+    if policy == "noeviction":
+        yield Finding("Redis eviction", "ok", policy)
+    else:
+        yield Finding(
+            "Redis eviction", "wrong", policy, "A queue must never evict: CONFIG SET maxmemory-policy noeviction"
+        )
+    if (aof, fsync) == ("yes", "always"):
+        yield Finding("Redis persistence", "ok", "every write is on disk before it is confirmed")
+    else:
+        seen = f"appendonly {aof}, appendfsync {fsync}: a crash of the server can lose accepted events"
+        yield Finding("Redis persistence", "warning", seen, "Set appendonly yes and appendfsync always.")
+
+
+def _config(client: redis.Redis, name: str) -> str:
+    return str(dict(client.config_get(name))[name])
+
+
+def _database(loaded: Settings) -> Iterator[Finding]:
+    database = Database(loaded.database)
+    try:
+        database.check()
+        old = pending(database)
+    except LunaError as error:
+        yield Finding("Database", "wrong", str(error), "Correct DATABASE_URL.")
+        return
+    yield Finding("Database", "ok", database.url.render_as_string(hide_password=True))
+    if old:
+        yield Finding("Schema", "wrong", "older than this version of Luna", "Run `luna migrate`.")
+    else:
+        yield Finding("Schema", "ok", "up to date")
+
+
+def _workers(loaded: Settings) -> Iterator[Finding]:
+    try:
+        idle = sorted(set(queues()) - Operations(connect(loaded.redis), queues()).consumed_queues())
+    except LunaError:
+        return  # said by the check of Redis
+    if idle:
+        yield Finding(
+            "Workers", "warning", f"nobody consumes {', '.join(idle)}", "Start the process types of the Procfile."
+        )
+    else:
+        yield Finding("Workers", "ok", "every queue is consumed")
+
+
+def _email(loaded: Settings) -> Iterator[Finding]:
+    where = loaded.data_dir / "mail" if loaded.email_transport == "maildir" else _shown(loaded.smtp_url)
+    if loaded.production and loaded.email_transport == "maildir":
+        yield Finding("E-mail", "warning", f"maildir {where}: nothing leaves this machine", "Set EMAIL_TRANSPORT.")
+    else:
+        yield Finding("E-mail", "ok", f"{loaded.email_transport} {where}")
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_redis, _database, _workers, _email)

@@ -1,0 +1,32 @@
+"""The error tree. The type of an exception is its verdict: Permanent is never tried again, anything else is.
+
+LunaError
+├── SettingsError         a setting is wrong: the process refuses to start
+├── PermanentError        no retry can help: straight to the dead letters
+└── TransientError        worth another attempt, with backoff
+    └── UnavailableError  something this process needs (Redis, database, mail server) cannot be reached
+"""
+
+
+class LunaError(Exception):
+    """The root of all errors that Luna raises on purpose; its text says what to do."""
+
+
+class SettingsError(LunaError):
+    """A setting is missing or wrong; the text names the variable."""
+
+
+class PermanentError(LunaError):
+    """Trying again cannot help: the message becomes a dead letter at once."""
+
+
+class TransientError(LunaError):
+    """Another attempt may help: the message is retried with exponential backoff."""
+
+
+class UnavailableError(TransientError):
+    """A service that Luna rests on cannot be reached just now."""
+
+    def __init__(self, service: str, detail: str) -> None:
+        super().__init__(f"{service} cannot be reached: {detail}")
+        self.service = service

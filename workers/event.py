@@ -1,0 +1,131 @@
+"""The CloudEvents 1.0 envelope, the base of every contract, and the route of an event to an actor.
+
+Everything that travels through a queue is an `Event`; what its `data` means is a `Contract`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar, NamedTuple, Self
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict
+
+NAMESPACE = UUID("6d5b0a3c-5d0c-5a4e-9f0b-6c756e610000")
+"""The UUIDv5 namespace of every id that Luna derives rather than receives."""
+
+INTERNAL_SOURCE = "/luna/"
+"""Sources with this prefix belong to Luna's own events; callers may not use it."""
+
+
+class Route(NamedTuple):
+    """Where an event goes: the actor that handles it and the queue it waits on."""
+
+    actor: str
+    queue: str
+
+
+class Contract(BaseModel):
+    """What an event's `data` holds. Subclasses name their wire type: `class Paid(Contract, type="order.paid")`.
+
+    `external` says whether callers may post it; `terminal` that it deliberately goes to no actor.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: ClassVar[str]
+    external: ClassVar[bool] = False
+    terminal: ClassVar[bool] = False
+
+    def __init_subclass__(
+        cls,
+        *,
+        type: str | None = None,  # noqa: A002 CloudEvents' own word
+        external: bool = False,
+        terminal: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if type is not None:
+            cls.type, cls.external, cls.terminal = type, external, terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One CloudEvent. `caller` is the subject that posted it or whose event led to it; it owns the trace.
+
+    `time` is RFC 3339, UTC. `correlation` is shared by an event and everything that follows from it.
+    """
+
+    id: str
+    source: str
+    type: str
+    data: dict[str, Any]
+    caller: str
+    time: str = field(default_factory=lambda: timestamp(datetime.now(UTC)))
+    subject: str | None = None
+    correlation: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.correlation:
+            object.__setattr__(self, "correlation", self.id)
+
+    @property
+    def identity(self) -> str:
+        """What makes two posts the same event: 32 hex digits over (caller, source, id)."""
+        return digest(self.caller, self.source, self.id)
+
+    def follow_up(self, data: Contract, *, actor: str, number: int) -> Event:
+        """The event number `number` that `actor` derives from this one; the same inputs give the same id."""
+        return replace(
+            self,
+            id=str(uuid5(NAMESPACE, f"{self.identity}/{actor}/{number}")),
+            source=f"{INTERNAL_SOURCE}actors/{actor}",
+            type=data.type,
+            data=data.model_dump(mode="json", exclude_none=True),
+            time=timestamp(datetime.now(UTC)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The envelope in CloudEvents' JSON format; extension attributes are lower-case as the spec wants."""
+        envelope: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "time": self.time,
+            "datacontenttype": "application/json",
+            "correlationid": self.correlation,
+            "lunacaller": self.caller,
+            "data": self.data,
+        }
+        if self.subject is not None:
+            envelope["subject"] = self.subject
+        return envelope
+
+    @classmethod
+    def from_dict(cls, envelope: dict[str, Any]) -> Self:
+        """The reverse of `to_dict`. Raises KeyError when a required attribute is missing."""
+        return cls(
+            id=envelope["id"],
+            source=envelope["source"],
+            type=envelope["type"],
+            data=envelope["data"],
+            caller=envelope["lunacaller"],
+            time=envelope["time"],
+            subject=envelope.get("subject"),
+            correlation=envelope["correlationid"],
+        )
+
+
+def digest(*parts: str) -> str:
+    """32 hex digits over the parts; no two different lists of parts read as the same bytes."""
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.000Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

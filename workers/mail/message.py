@@ -1,0 +1,42 @@
+"""Composing one transactional message: one recipient, text beside HTML, every header safe by construction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+
+from email_validator import EmailNotValidError, validate_email
+
+from workers.errors import PermanentError
+from workers.mail.templates import Rendered
+
+
+def compose(rendered: Rendered, *, sender: str, to: str, message_id: str, date: datetime) -> EmailMessage:
+    """The message, under a Message-ID that stays the same on every attempt.
+
+    Raises PermanentError for an address or subject that could smuggle in a header or a second recipient.
+    """
+    message = EmailMessage(policy=SMTP)
+    try:
+        message["From"] = sender
+        message["To"] = Address(addr_spec=deliverable(to))
+        message["Subject"] = rendered.subject
+    except (ValueError, IndexError) as error:
+        raise PermanentError(f"the message cannot be addressed: {error}") from error
+    message["Date"] = date
+    message["Message-ID"] = message_id
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834, 5: no vacation notes in answer
+    message.set_content(rendered.text)
+    message.add_alternative(rendered.html, subtype="html")
+    return message
+
+
+def deliverable(address: str) -> str:
+    """The address with its domain in IDNA's ASCII form. Raises PermanentError when it is not one address."""
+    try:
+        found = validate_email(address, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise PermanentError(f"the recipient is not a valid address: {error}") from None
+    return f"{found.local_part}@{found.ascii_domain}"

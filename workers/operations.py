@@ -1,0 +1,135 @@
+"""The only operator API: the command line, the HTTP routes and the console call it, and none of them touches Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from redis import Redis, RedisError
+
+from workers import keys
+from workers.errors import UnavailableError
+from workers.queue import ledger
+
+MAX_DEPTH = 8  # follow-ups of follow-ups; deeper chains are cut, not followed for ever
+
+Status = Literal["queued", "running", "done", "retrying", "dead"]
+
+
+class Attempt(BaseModel):
+    """One run of an actor. `duration_ms` is absent while it runs; `error` is None when it succeeded."""
+
+    number: int
+    started_at: str
+    worker: str
+    duration_ms: float | None = None
+    error: dict[str, str] | None = None
+
+
+class ActorTrace(BaseModel):
+    """One actor's part in an event."""
+
+    actor: str
+    queue: str
+    status: Status
+    attempts: list[Attempt]
+
+
+class EventTrace(BaseModel):
+    """How far an event is. `status` covers its own actors; follow-ups carry theirs."""
+
+    id: str
+    source: str
+    type: str
+    status: Status
+    accepted_at: str
+    correlation: str
+    actors: list[ActorTrace]
+    follow_ups: list[EventTrace]
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing in the whole tree will happen any more."""
+        return self.status in {"done", "dead"} and all(child.settled for child in self.follow_ups)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything in the whole tree is done."""
+        return self.status == "done" and all(child.succeeded for child in self.follow_ups)
+
+
+class Operations:
+    """What an operator can see and do."""
+
+    def __init__(self, client: Redis, queues: Iterable[str]) -> None:
+        self._client = client
+        self._queues = tuple(queues)
+
+    def trace(self, event_id: str, *, caller: str | None = None, source: str | None = None) -> EventTrace | None:
+        """The tree of one event, or None. With `caller`, only that caller's; `source` picks among equal ids.
+
+        Raises UnavailableError when Redis cannot be reached.
+        """
+        try:
+            return self._trace(event_id, caller, source, MAX_DEPTH)
+        except RedisError as error:
+            raise UnavailableError("Redis", str(error)) from error
+
+    def consumed_queues(self) -> set[str]:
+        """The queues that some living worker consumes. Raises UnavailableError when Redis cannot be reached."""
+        try:
+            workers: Any = self._client.zrange(keys.WORKERS, 0, -1)
+            pipeline = self._client.pipeline(transaction=False)
+            for worker in workers:
+                pipeline.hget(keys.worker(worker.decode()), "queues")
+            answers = pipeline.execute()
+        except RedisError as error:
+            raise UnavailableError("Redis", str(error)) from error
+        return {queue for answer in answers if answer for queue in answer.decode().split(",")}
+
+    def _trace(self, event_id: str, caller: str | None, source: str | None, depth: int) -> EventTrace | None:
+        entries = [
+            entry
+            for entry in ledger.read(self._client, self._queues, event_id)
+            if (caller is None or entry.event["caller"] == caller)
+            and (source is None or entry.event["source"] == source)
+        ]
+        if not entries:
+            return None
+        newest = max(entries, key=lambda entry: entry.event["accepted_at"]).event
+        return self._tree(newest, [entry for entry in entries if _same(entry.event, newest)], depth)
+
+    def _tree(self, event: dict[str, Any], entries: list[ledger.Entry], depth: int) -> EventTrace:
+        children = [child for entry in entries for child in entry.follow_ups] if depth else []
+        traces = [self._trace(child["id"], event["caller"], child["source"], depth - 1) for child in children]
+        return EventTrace(
+            id=event["id"],
+            source=event["source"],
+            type=event["type"],
+            status=_overall([entry.status for entry in entries]),
+            accepted_at=event["accepted_at"],
+            correlation=event["correlation"],
+            actors=[_actor(entry) for entry in sorted(entries, key=lambda entry: entry.actor)],
+            follow_ups=[trace for trace in traces if trace],
+        )
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one[part] == other[part] for part in ("caller", "source", "id"))
+
+
+def _actor(entry: ledger.Entry) -> ActorTrace:
+    attempts = [Attempt(number=number, **attempt) for number, attempt in sorted(entry.attempts.items())]
+    return ActorTrace.model_validate(
+        {"actor": entry.actor, "queue": entry.queue, "status": entry.status, "attempts": attempts}
+    )
+
+
+def _overall(statuses: list[str]) -> Status:
+    """The status of an event from those of its actors: the worst news first."""
+    order: tuple[Status, ...] = ("dead", "retrying", "running", "queued")
+    for status in order:
+        if status in statuses:
+            return status
+    return "done"

@@ -1,0 +1,214 @@
+"""Luna's settings: one frozen value, read from the environment once, refused at start if wrong.
+
+No other module reads the environment. The names are promises; the README lists them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from workers.errors import SettingsError
+
+MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash output
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside. Field docstrings are what `luna doctor` prints."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, use_attribute_docstrings=True)
+
+    env: Literal["development", "production"] = Field("development", alias="LUNA_ENV")
+    """production refuses weak or missing secrets, closes /docs, turns JSON logs on"""
+    host: str = Field("127.0.0.1", alias="LUNA_HOST")
+    """address the gateway listens on"""
+    port: Port = Field(8000, alias="LUNA_PORT")
+    """port the gateway listens on"""
+    data_dir: Path = Field(Path("var"), alias="LUNA_DATA_DIR")
+    """where the embedded defaults keep their files"""
+    redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
+    """queues and schedules; the embedded Valkey of LUNA_DATA_DIR if unset and running"""
+    cache_redis_url: SecretStr | None = Field(None, alias="CACHE_REDIS_URL")
+    """the cache; REDIS_URL if unset"""
+    database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
+    """SQLAlchemy URL; SQLite in LUNA_DATA_DIR if unset"""
+    jwt_secret: SecretStr | None = Field(None, alias="JWT_SECRET")
+    """HS256 keys separated by commas: the first signs, all verify; generated in development"""
+    jwt_issuer: str = Field("luna", alias="JWT_ISSUER")
+    """exact issuer of tokens"""
+    jwt_audience: str = Field("luna", alias="JWT_AUDIENCE")
+    """exact audience of tokens"""
+    email_transport: Literal["maildir", "smtp"] = Field("maildir", alias="EMAIL_TRANSPORT")
+    """maildir writes to LUNA_DATA_DIR/mail, smtp needs SMTP_URL"""
+    smtp_url: SecretStr | None = Field(None, alias="SMTP_URL")
+    """smtp://user:password@host:587?starttls=1, or smtps://…"""
+    email_from: str = Field("no-reply@localhost", alias="EMAIL_FROM")
+    """sender of every e-mail"""
+    email_support: str = Field("support@localhost", alias="EMAIL_SUPPORT")
+    """where people write for help"""
+    public_url: str | None = Field(None, alias="LUNA_PUBLIC_URL")
+    """for links in e-mails and status URLs; http://{host}:{port} if unset"""
+
+    @field_validator("redis_url", "cache_redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_dialect(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            url = make_url(value.get_secret_value())
+        except ArgumentError:
+            raise ValueError("is not a SQLAlchemy URL, such as postgresql+psycopg://user@host/name") from None
+        if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+            raise ValueError("must start with sqlite:/// or postgresql+psycopg://")
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _strong_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = value.get_secret_value().split(",") if value else []
+        if any(len(key.encode()) < MIN_SECRET_BYTES for key in keys):
+            raise ValueError(f"each key must be at least {MIN_SECRET_BYTES} bytes long")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("smtp://", "smtps://")):
+            raise ValueError("must start with smtp:// or smtps://")
+        return value
+
+    @field_validator("email_from", "email_support")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        if not value.isprintable() or value.count("@") != 1:
+            raise ValueError("must be one e-mail address")
+        return value
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Settings:
+        if self.email_transport == "smtp" and self.smtp_url is None:
+            raise ValueError("SMTP_URL: is needed when EMAIL_TRANSPORT is smtp")
+        if self.env == "production":
+            for name in ("REDIS_URL", "JWT_SECRET"):
+                if getattr(self, name.lower()) is None:
+                    raise ValueError(f"{name}: is needed when LUNA_ENV is production")
+        return self
+
+    @property
+    def production(self) -> bool:
+        """Whether this is not a developer's machine."""
+        return self.env == "production"
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway is reached from outside, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def jwt_secrets(self) -> tuple[str, ...]:
+        """The HS256 keys: the first signs, all verify. Raises SettingsError when there is none."""
+        if self.jwt_secret is None:
+            raise SettingsError("JWT_SECRET: is not set")
+        return tuple(self.jwt_secret.get_secret_value().split(","))
+
+    @property
+    def redis(self) -> str:
+        """The queue's address. Raises SettingsError when there is none."""
+        if self.redis_url is None:
+            raise SettingsError("REDIS_URL: is not set, and no embedded Valkey runs here; `luna up` starts one")
+        return self.redis_url.get_secret_value()
+
+    @property
+    def cache(self) -> str:
+        """The cache's address."""
+        return self.cache_redis_url.get_secret_value() if self.cache_redis_url else self.redis
+
+    @property
+    def database(self) -> str:
+        """The database's SQLAlchemy URL."""
+        return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.data_dir / 'luna.db'}"
+
+
+class Files:
+    """What the embedded defaults keep in the data folder, for themselves and for each other."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.valkey_url = data_dir / "valkey.url"
+        self.jwt_secret = data_dir / "jwt-secret"
+        self.lock = data_dir / "luna.lock"
+
+
+def load() -> Settings:
+    """Read the environment (and `.env` in development). Raises SettingsError in one line that names the variable."""
+    try:
+        settings = Settings(_env_file=_env_file())  # type: ignore[call-arg]  # pydantic-settings takes it, its plugin knows
+    except ValidationError as error:
+        raise SettingsError("; ".join(_line(problem) for problem in error.errors())) from None
+    return settings.model_copy(update=_embedded(settings))
+
+
+def sources() -> dict[str, str]:
+    """Where each variable's value came from: `environment`, `.env` or `default`."""
+    env_file = _env_file()
+    dotenv = dotenv_values(env_file) if env_file else {}
+    return {
+        str(name): "environment" if os.environ.get(str(name)) else ".env" if dotenv.get(str(name)) else "default"
+        for name in (field.alias for field in Settings.model_fields.values())
+    }
+
+
+def _env_file() -> Path | None:
+    return None if os.environ.get("LUNA_ENV") == "production" else Path(".env")
+
+
+def _line(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    text = problem["msg"].removeprefix("Value error, ")
+    return f"{name}: {text}" if name else text
+
+
+def _embedded(settings: Settings) -> dict[str, SecretStr]:
+    """The values that `luna up` and development leave in the data folder."""
+    files, values = Files(settings.data_dir), {}
+    if settings.redis_url is None and files.valkey_url.exists():
+        values["redis_url"] = SecretStr(files.valkey_url.read_text().strip())
+    if settings.jwt_secret is None and not settings.production:
+        values["jwt_secret"] = SecretStr(_kept(files.jwt_secret, lambda: secrets.token_hex(MIN_SECRET_BYTES)))
+    return values
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """The secret in `path`, made by the first process that asks. Raises SettingsError when it cannot be kept."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.touch(mode=0o600)
+            draft.write_text(make())
+            try:
+                os.link(draft, path)  # fails if another process was first: then its secret counts
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"LUNA_DATA_DIR: cannot write to {path.parent} ({error.strerror})") from None

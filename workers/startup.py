@@ -1,0 +1,60 @@
+"""How a process starts: with settings that hold, logs that work and servers that answer, or not at all.
+
+A process that cannot start says why in one line on standard error and exits with status 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from dramatiq import Broker, Middleware
+
+from workers import settings
+from workers.connection import ping
+from workers.database import Database
+from workers.database.migrate import pending
+from workers.errors import LunaError, SettingsError
+from workers.settings import Settings
+from workers.telemetry import logs
+
+
+def refuse(error: LunaError) -> NoReturn:
+    """Say why this process does not start, and end it."""
+    sys.exit(f"luna: {error}")
+
+
+@contextmanager
+def starting(process: str) -> Iterator[Settings]:
+    """The settings, with logs set up; an error of ours inside the block is one line and exit status 1."""
+    try:
+        loaded = settings.load()
+        logs.configure(process, production=loaded.production)
+        yield loaded
+    except LunaError as error:
+        refuse(error)
+
+
+def check(loaded: Settings, database: Database) -> None:
+    """Raise SettingsError or UnavailableError unless Redis answers and the database is there, writable and migrated."""
+    ping(loaded.redis)
+    database.check()
+    if pending(database):
+        raise SettingsError("DATABASE_URL: the schema is older than this version of Luna; run `luna migrate`")
+
+
+class StartChecks(Middleware):
+    """Refuses to start a worker process whose surroundings are not there."""
+
+    def __init__(self, loaded: Settings, database: Database) -> None:
+        self._settings = loaded
+        self._database = database
+
+    def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 Dramatiq's signature
+        """Runs in each worker process before it takes a message."""
+        try:
+            check(self._settings, self._database)
+        except LunaError as error:
+            refuse(error)

@@ -1,0 +1,53 @@
+"""Dramatiq middleware of the logs: the event's ids on every line of an attempt, and one line for its outcome."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import structlog
+from dramatiq import Broker, Middleware
+from dramatiq.broker import MessageProxy
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from workers.errors import LunaError
+from workers.queue.middleware import event_of
+from workers.telemetry import logs
+
+log = structlog.get_logger(__name__)
+
+
+class LogContext(Middleware):
+    """Binds and unbinds the log context of a message. Stands outside of everything that logs."""
+
+    def __init__(self) -> None:
+        self._started = threading.local()
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002 Dramatiq's signature
+        """Everything logged in this thread is about this event from now on."""
+        self._started.at = time.monotonic()
+        event = event_of(message)
+        if event is not None:
+            logs.bind(event)
+        bind_contextvars(actor=message.actor_name, attempt=message.options.get("retries", 0) + 1)
+
+    def after_process_message(
+        self,
+        broker: Broker,  # noqa: ARG002 Dramatiq's signature
+        message: MessageProxy,
+        *,
+        result: Any = None,  # noqa: ARG002 Dramatiq's signature
+        exception: BaseException | None = None,
+    ) -> None:
+        """One line for the outcome; then the thread is about nothing again."""
+        took = round((time.monotonic() - self._started.at) * 1000, 1)
+        if exception is None:
+            log.info("actor.done", duration_ms=took)
+        else:
+            name = "actor.dead" if message.failed else "actor.retrying"
+            ours = isinstance(exception, LunaError)  # said in one sentence; anything else needs its traceback
+            log.warning(name, duration_ms=took, error=str(exception), exc_info=None if ours else exception)
+        clear_contextvars()
+
+    after_skip_message = after_process_message
