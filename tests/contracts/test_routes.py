@@ -27,5 +27,7 @@ def test_every_routed_actor_has_a_handler_and_every_handler_a_route() -> None:
 
 def test_every_queue_is_consumed_by_a_process_type() -> None:
     procfile = (ROOT / "Procfile").read_text()
-    consumed = {queue for queues in re.findall(r"--queues ([a-z ]+)$", procfile, re.M) for queue in queues.split()}
+    consumed = {
+        queue for queues in re.findall(r"--queues ([a-z ]+)$", procfile, re.MULTILINE) for queue in queues.split()
+    }
     assert consumed == set(QUEUES)
