@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -50,6 +51,7 @@ def ping(url: str) -> None:
 
 def masked(url: str) -> str:
     """The URL with its password hidden, for logs and people."""
+    url = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)  # redis-py reads a password there too
     parts = urlsplit(url)
     if parts.password is None:
         return url

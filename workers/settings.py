@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -63,8 +66,14 @@ class Settings(BaseSettings):
     @field_validator("redis_url", "cache_redis_url")
     @classmethod
     def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        if value is None:
+            return None
+        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        try:
+            parse_url(value.get_secret_value())  # type: ignore[no-untyped-call]  # redis-py's: what it refuses at first use
+        except ValueError:
+            raise ValueError("is not a Redis URL, such as redis://user:password@host:6379/0") from None
         return value
 
     @field_validator("database_url")
@@ -74,7 +83,7 @@ class Settings(BaseSettings):
             return None
         try:
             url = make_url(value.get_secret_value())
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             raise ValueError("is not a SQLAlchemy URL, such as postgresql+psycopg://user@host/name") from None
         if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
             raise ValueError("must start with sqlite:/// or postgresql+psycopg://")
@@ -91,15 +100,21 @@ class Settings(BaseSettings):
     @field_validator("smtp_url")
     @classmethod
     def _smtp_scheme(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith(("smtp://", "smtps://")):
+        if value is None:
+            return None
+        if not value.get_secret_value().startswith(("smtp://", "smtps://")):
             raise ValueError("must start with smtp:// or smtps://")
+        try:
+            _ = urlsplit(value.get_secret_value()).port
+        except ValueError:
+            raise ValueError("is not an SMTP URL, such as smtp://user:password@host:587") from None
         return value
 
     @field_validator("email_from", "email_support")
     @classmethod
     def _one_address(cls, value: str) -> str:
-        if not value.isprintable() or value.count("@") != 1:
-            raise ValueError("must be one e-mail address")
+        if not value.isprintable() or not _is_address(value):
+            raise ValueError("must be one e-mail address, all ASCII but for a name before it")
         return value
 
     @model_validator(mode="after")
@@ -173,6 +188,16 @@ def sources() -> dict[str, str]:
         str(name): "environment" if os.environ.get(str(name)) else ".env" if dotenv.get(str(name)) else "default"
         for name in (field.alias for field in Settings.model_fields.values())
     }
+
+
+def _is_address(value: str) -> bool:
+    message = EmailMessage()
+    try:
+        message["From"] = value
+    except (ValueError, IndexError):  # IndexError: what the standard library makes of "x@"
+        return False
+    header = message["From"]
+    return not header.defects and len(header.addresses) == 1 and header.addresses[0].addr_spec.isascii()
 
 
 def _env_file() -> Path | None:
