@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import pytest
+import redis
+from dramatiq.brokers.stub import StubBroker
+
+from tests.builders import NOBODY_LISTENS, an_event, delivered
+from workers.connection import connect
+from workers.errors import PermanentError, TransientError, UnavailableError
+from workers.event import Event, Route
+from workers.operations import MAX_DEPTH, EventTrace, Operations
+from workers.queue.middleware import EventStatus
+from workers.queue.publisher import Publisher
+
+CREATE, GREET, REFRESH = Route("users.create", "users"), Route("email.deliver", "email"), Route("cache.fill", "cache")
+ROUTES = {"user.signed_up": (CREATE,), "user.created": (GREET, REFRESH)}
+QUEUES = ("cache", "email", "users")
+ENDS = {"done": None, "retrying": TransientError("busy"), "dead": PermanentError("never")}
+
+
+class Ledger:
+    """An event's life, told to a store the way workers do."""
+
+    def __init__(self, store: redis.Redis) -> None:
+        self.publisher = Publisher(store, ROUTES)
+        self.operations = Operations(store, QUEUES)
+        self._status = EventStatus(store)
+
+    def set(self, event: Event, route: Route, status: str) -> None:
+        if status == "queued":
+            return
+        broker, message = StubBroker(middleware=[]), delivered(event, actor=route.actor, queue=route.queue)
+        self._status.before_process_message(broker, message)
+        if status == "running":
+            return
+        if status == "dead":
+            message.fail()
+        self._status.after_process_message(broker, message, exception=ENDS[status])
+
+    def trace(self, event_id: str, **wanted: str) -> EventTrace:
+        trace = self.operations.trace(event_id, **wanted)
+        assert trace is not None
+        return trace
+
+
+@pytest.fixture
+def ledger(store: redis.Redis) -> Ledger:
+    return Ledger(store)
+
+
+def test_an_event_nobody_published_has_no_trace(ledger: Ledger) -> None:
+    assert ledger.operations.trace("e-1") is None
+
+
+@pytest.mark.parametrize(
+    ("greet", "refresh", "overall"),
+    [
+        ("queued", "queued", "queued"),
+        ("done", "queued", "queued"),
+        ("done", "running", "running"),
+        ("running", "queued", "running"),
+        ("retrying", "running", "retrying"),
+        ("retrying", "dead", "dead"),
+        ("done", "dead", "dead"),
+        ("done", "done", "done"),
+    ],
+)
+def test_an_event_is_as_far_as_the_worst_of_its_actors(ledger: Ledger, greet: str, refresh: str, overall: str) -> None:
+    event = an_event("user.created")
+    ledger.publisher.publish(event)
+    ledger.set(event, GREET, greet)
+    ledger.set(event, REFRESH, refresh)
+    trace = ledger.trace(event.id)
+    assert trace.status == overall
+    assert {actor.actor: actor.status for actor in trace.actors} == {"email.deliver": greet, "cache.fill": refresh}
+
+
+@pytest.mark.parametrize(
+    ("refresh", "settled", "succeeded"),
+    [("queued", False, False), ("retrying", False, False), ("dead", True, False), ("done", True, True)],
+)
+def test_a_tree_is_settled_and_succeeded_when_all_of_it_is(
+    ledger: Ledger, refresh: str, settled: bool, succeeded: bool
+) -> None:
+    parent, child = an_event(), an_event("user.created", source="/luna/actors/users.create")
+    ledger.publisher.publish(parent)
+    ledger.publisher.publish_follow_ups(parent, CREATE.actor, [child])
+    ledger.set(parent, CREATE, "done")
+    ledger.set(child, GREET, "done")
+    ledger.set(child, REFRESH, refresh)
+    trace = ledger.trace(parent.id)
+    assert (trace.status, trace.settled, trace.succeeded) == ("done", settled, succeeded)
+    assert [follow_up.status for follow_up in trace.follow_ups] == [refresh]
+
+
+def test_a_dead_parent_is_settled_and_did_not_succeed(ledger: Ledger) -> None:
+    event = an_event()
+    ledger.publisher.publish(event)
+    ledger.set(event, CREATE, "dead")
+    trace = ledger.trace(event.id)
+    assert (trace.settled, trace.succeeded) == (True, False)
+    assert trace.actors[0].attempts[0].error == {"type": "PermanentError", "message": "never"}
+
+
+def test_callers_see_their_own_event_among_those_with_the_same_id(ledger: Ledger) -> None:
+    mine, theirs = an_event(id="e-1", caller="shop"), an_event(id="e-1", caller="till")
+    ledger.publisher.publish(mine, theirs)
+    ledger.set(theirs, CREATE, "dead")
+    assert ledger.trace("e-1", caller="shop").status == "queued"
+    assert ledger.trace("e-1", caller="till").status == "dead"
+
+
+def test_the_event_of_another_caller_is_not_shown(ledger: Ledger) -> None:
+    ledger.publisher.publish(an_event(id="e-1", caller="till"))
+    assert ledger.operations.trace("e-1", caller="shop") is None
+
+
+def test_the_follow_ups_of_another_callers_event_are_not_shown(ledger: Ledger) -> None:
+    mine, theirs = an_event(id="e-1", caller="shop"), an_event(id="e-1", caller="till")
+    foreign = an_event("user.created", caller="till")
+    ledger.publisher.publish(mine, theirs)
+    ledger.publisher.publish_follow_ups(theirs, CREATE.actor, [foreign])
+    assert ledger.trace("e-1", caller="shop").follow_ups == []
+    assert ledger.operations.trace(foreign.id, caller="shop") is None
+
+
+def test_the_source_picks_among_events_with_the_same_id(ledger: Ledger) -> None:
+    ledger.publisher.publish(an_event(id="e-1", source="/web"), an_event(id="e-1", source="/app"))
+    assert ledger.trace("e-1", source="/web").source == "/web"
+    assert ledger.trace("e-1", source="/app").source == "/app"
+    assert ledger.operations.trace("e-1", source="/tv") is None
+
+
+def test_events_with_the_same_id_are_never_mixed_into_one(ledger: Ledger) -> None:
+    ledger.publisher.publish(an_event("user.created", id="e-1"), an_event(id="e-1", source="/app"))
+    trace = ledger.trace("e-1")
+    assert (trace.source, [part.actor for part in trace.actors]) in [
+        ("/shop", ["cache.fill", "email.deliver"]),
+        ("/app", ["users.create"]),
+    ]
+
+
+def test_a_chain_that_never_ends_is_cut(ledger: Ledger) -> None:
+    event = an_event()
+    ledger.publisher.publish(event)
+    ledger.publisher.publish_follow_ups(event, CREATE.actor, [event])
+    trace, depth = ledger.trace(event.id), 0
+    while trace.follow_ups:
+        trace, depth = trace.follow_ups[0], depth + 1
+    assert depth == MAX_DEPTH
+
+
+def test_a_store_that_is_away_is_unavailable() -> None:
+    with connect(NOBODY_LISTENS) as client:
+        operations = Operations(client, QUEUES)
+        with pytest.raises(UnavailableError, match=r"^Redis cannot be reached"):
+            operations.trace("e-1")
+        with pytest.raises(UnavailableError, match=r"^Redis cannot be reached"):
+            operations.consumed_queues()
