@@ -50,9 +50,12 @@ class TaggedCache:
             log.warning("cache.unreadable", error=str(error))
             return Read(load(), "bypass")
         if found is not None:
-            return Read(orjson.loads(found), "hit")
+            try:
+                return Read(orjson.loads(found), "hit")
+            except orjson.JSONDecodeError:
+                self._drop(key)
         value = load()
-        if value is not None:
+        if value is not None and nonces:  # none came with a corrupt entry: the next read fills
             self._keep(key, nonces, value)
         return Read(value, "miss")
 
@@ -70,6 +73,13 @@ class TaggedCache:
         ttl = round(TTL_S * random.uniform(1 - TTL_JITTER, 1))  # noqa: S311 spreads load, guards nothing
         try:
             self._client.set(keys.cache_entry(key), b",".join(nonces) + b"\n" + orjson.dumps(value), ex=ttl)
+        except RedisError as error:
+            log.warning("cache.unwritable", error=str(error))
+
+    def _drop(self, key: str) -> None:
+        log.warning("cache.corrupt", key=key)
+        try:
+            self._client.delete(keys.cache_entry(key))
         except RedisError as error:
             log.warning("cache.unwritable", error=str(error))
 
