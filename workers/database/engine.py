@@ -55,7 +55,10 @@ class Database:
                 raise SettingsError(f"DATABASE_URL: cannot create {folder} ({error.strerror})") from None
         try:
             with self.write() as connection:
-                connection.execute(select(1))  # on SQLite the write lock is taken first, which needs a writable file
+                connection.execute(select(1))
+                if self.is_sqlite:  # BEGIN IMMEDIATE passes on a read-only file; only a write tells
+                    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                    connection.exec_driver_sql(f"PRAGMA user_version = {version}")
         except (UnavailableError, DBAPIError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             where = self.url.render_as_string(hide_password=True)

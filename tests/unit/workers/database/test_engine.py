@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from workers.database import Database, engine
+from workers.errors import SettingsError, TransientError, UnavailableError
+
+numbers = Table("numbers", MetaData(), Column("number", Integer, primary_key=True))
+
+
+@pytest.fixture
+def database(database: Database) -> Database:
+    with database.write() as connection:
+        numbers.create(connection)
+    return database
+
+
+def stored(database: Database) -> list[int]:
+    with database.read() as connection:
+        return list(connection.scalars(select(numbers.c.number).order_by(numbers.c.number)))
+
+
+def test_what_a_block_writes_is_there_after_it(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(numbers).values(number=1))
+    assert stored(database) == [1]
+
+
+def test_a_block_that_raises_leaves_nothing_behind(database: Database) -> None:
+    def fail() -> None:
+        with database.write() as connection:
+            connection.execute(insert(numbers).values(number=1))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert stored(database) == []
+
+
+def test_what_is_not_committed_is_not_read(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(numbers).values(number=1))
+        assert stored(database) == []
+
+
+def test_a_writer_that_reads_first_keeps_other_writers_out_from_its_beginning(database: Database) -> None:
+    def add_next() -> None:
+        with database.write() as connection:
+            highest = connection.scalar(select(func.coalesce(func.max(numbers.c.number), 0)))
+            connection.execute(insert(numbers).values(number=highest + 1))
+
+    threads = [threading.Thread(target=add_next) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert stored(database) == list(range(1, 9))
+
+
+def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
+    with database.write(), database.read() as reader:
+        assert reader.scalar(select(func.count()).select_from(numbers)) == 0
+
+
+def test_a_busy_file_asks_for_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.01)
+    database = Database(f"sqlite:///{tmp_path / 'busy.db'}")
+    database.check()
+    other = sqlite3.connect(tmp_path / "busy.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(TransientError, match=r"^database is locked$") as busy, database.write():
+        pass
+    assert not isinstance(busy.value, UnavailableError)
+    other.close()
+    database.close()
+
+
+def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}")
+    with (
+        pytest.raises(UnavailableError, match=r"^the database cannot be reached: unable to open"),
+        database.read() as it,
+    ):
+        it.execute(select(1))
+    database.close()
+
+
+def test_a_server_that_does_not_answer_is_unavailable() -> None:
+    database = Database("postgresql+psycopg://luna:hunter2@127.0.0.1:1/luna")
+    with pytest.raises(UnavailableError, match=r"^the database cannot be reached") as away, database.write():
+        pass
+    assert "hunter2" not in str(away.value)
+    assert "\n" not in str(away.value)
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL: postgresql\+psycopg://luna:\*\*\*@127\.0\.0\.1:1/luna "):
+        database.check()
+
+
+class SerializationError(Exception):
+    """What psycopg raises when a transaction must be tried again, in the one attribute that tells."""
+
+    sqlstate = "40001"
+
+
+def test_a_serialization_failure_asks_for_another_try(database: Database) -> None:
+    with pytest.raises(TransientError) as failed, database.write():
+        raise OperationalError("select 1", {}, SerializationError("could not serialize access"))
+    assert not isinstance(failed.value, UnavailableError)
+
+
+def test_a_broken_rule_is_for_the_caller_to_judge(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(numbers).values(number=1))
+    with pytest.raises(IntegrityError), database.write() as connection:
+        connection.execute(insert(numbers).values(number=1))
+
+
+def test_building_one_does_no_io(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path / 'new' / 'luna.db'}").close()
+    assert not (tmp_path / "new").exists()
+
+
+def test_checking_makes_the_folder_and_the_file(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'new' / 'luna.db'}")
+    database.check()
+    database.close()
+    assert (tmp_path / "new" / "luna.db").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL: cannot create "):
+        Database(f"sqlite:///{tmp_path / 'file' / 'luna.db'}").check()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear reader, " * 100)
+    database = Database(f"sqlite:///{tmp_path / 'letter.txt'}")
+    with pytest.raises(
+        SettingsError, match=r"^DATABASE_URL: .*letter\.txt is not writable \(file is not a database\)$"
+    ):
+        database.check()
+    database.close()
+
+
+def test_a_file_that_may_only_be_read_is_refused(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path / 'luna.db'}").check()
+    database = Database(f"sqlite:///file:{tmp_path / 'luna.db'}?mode=ro&uri=true")
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL: .* is not writable \(.*readonly database\)$"):
+        database.check()
+    database.close()
+
+
+def test_checking_changes_nothing(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("PRAGMA user_version = 7")
+    database.check()
+    with database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA user_version").scalar() == 7
