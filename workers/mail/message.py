@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -12,6 +13,8 @@ from email_validator import EmailNotValidError, validate_email
 from workers.errors import PermanentError
 from workers.mail.templates import Rendered
 
+CONTROL = frozenset({"Cc", "Zl", "Zp"})  # EmailMessage itself refuses a line break only where more text follows it
+
 
 def compose(rendered: Rendered, *, sender: str, to: str, message_id: str, date: datetime) -> EmailMessage:
     """The message, under a Message-ID that stays the same on every attempt.
@@ -19,6 +22,8 @@ def compose(rendered: Rendered, *, sender: str, to: str, message_id: str, date: 
     Raises PermanentError for an address or subject that could smuggle in a header or a second recipient.
     """
     message = EmailMessage(policy=SMTP)
+    if any(unicodedata.category(character) in CONTROL and character != "\t" for character in rendered.subject):
+        raise PermanentError("the message cannot be addressed: its subject contains control characters")
     try:
         message["From"] = sender
         message["To"] = Address(addr_spec=deliverable(to))

@@ -39,6 +39,6 @@ class Templates:
             )
         except TemplateNotFound:
             raise PermanentError(f"there is no e-mail template {name!r}") from None
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:  # the same parameters fail again
             raise PermanentError(f"the e-mail template {name!r} does not render: {error}") from error
         return Rendered(subject.strip(), text, html)
