@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -93,4 +93,6 @@ class Tokens:
 
 def _is_time(value: Any) -> bool:
     """A JSON number, as RFC 7519, 2 defines NumericDate; PyJWT alone lets strings and booleans through."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # neither NaN nor infinite, nor an integer beyond all floats
