@@ -13,9 +13,12 @@ from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StringConst
 
 from workers.event import Contract
 
+SPACES = "\u00a0\u202f\u3000"  # no-break and ideographic spaces: str.isprintable knows the ASCII one only
+JOINERS = "\u200c\u200d"  # format characters that Persian, the scripts of India and emoji are spelled with
+
 
 def _printable(text: str) -> str:
-    if not all(character.isprintable() for character in text):
+    if not all(character.isprintable() or character in SPACES or character in JOINERS for character in text):
         raise ValueError("must not contain control characters")
     return text
 
@@ -123,5 +126,7 @@ class JobTaskDue(Contract, type="job.task_due"):
     task: Slug
 
 
-CONTRACTS: dict[str, type[Contract]] = {contract.type: contract for contract in Contract.__subclasses__()}
-"""Wire type to contract."""
+CONTRACTS: dict[str, type[Contract]] = {
+    contract.type: contract for contract in Contract.__subclasses__() if contract.__module__ == __name__
+}
+"""Wire type to contract: those of this page."""

@@ -11,8 +11,14 @@ import redis
 import redis.asyncio
 from dramatiq.broker import MessageProxy
 
+from actors.events import CONTRACTS
+from actors.routes import ROUTES
 from workers import keys
+from workers.cache import TaggedCache
+from workers.database import Database
 from workers.event import Event
+from workers.handlers import Handlers
+from workers.queue.publisher import Publisher
 
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 
@@ -48,3 +54,14 @@ def asynchronous(store: redis.Redis) -> redis.asyncio.Redis:
     if isinstance(store, fakeredis.FakeRedis):
         return fakeredis.FakeAsyncRedis(host=options["host"], port=options["port"])
     return redis.asyncio.Redis(host=options["host"], port=options["port"], password=options["password"])
+
+
+def business(database: Database, store: redis.Redis, **resources: Any) -> Handlers:
+    """What runs the actors in a worker, on a test's own database and store."""
+    return Handlers(
+        contracts=CONTRACTS,
+        database=database,
+        publisher=Publisher(store, ROUTES),
+        cache=TaggedCache(store),
+        **resources,
+    )

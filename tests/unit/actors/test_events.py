@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from actors.events import CONTRACTS, UserProfileChanged, UserSignedUp
+
+ROOT = Path(__file__).parents[3]
+USER = "0b5a4c1e-8a52-4f0e-9d0a-6f7f3c6f1a11"
+GOOD: dict[str, dict[str, Any]] = {
+    "user.signed_up": {"user_id": USER, "email": "ada@example.org", "name": "Ada", "preferences": {"news": True}},
+    "user.profile_changed": {"user_id": USER, "name": "Ada", "email": "ada@example.org", "preferences": {}},
+    "user.created": {"user_id": USER, "email": "ada@example.org", "name": "Ada"},
+    "user.updated": {"user_id": USER, "changed": ["name"]},
+    "email.requested": {"to": "ada@example.org", "template": "notice", "params": {"title": "Hi"}, "user_id": USER},
+    "cache.invalidation_requested": {"tags": ["user:1", "plans"], "user_id": USER},
+    "job.due": {"job": "purge", "fire_time": "2026-07-01T03:17:00Z", "tasks": ["purge_receipts"]},
+    "job.task_due": {"job": "purge", "fire_time": "2026-07-01T03:17:00+00:00", "task": "purge_receipts"},
+}
+BAD_IDS = ["", "7", 7, "not-an-id", None]
+BAD_ADDRESSES = [
+    *("", "ada", "ada@", "@example.org", "ada@example", "a@b@example.org", "ada@example..org", "a da@example.org"),
+    *("ada@example.org, eve@example.org", "ada@example.org\nBcc: eve@example.org", f"{'a' * 64}@{'b' * 190}.org", 7),
+]
+BAD_NAMES = ["", "   ", "x" * 201, "A\nB", "A\x00", "A\tB", "A\u202eB", "A\u2028B", 7, None]
+BAD_PREFERENCES = [
+    *([], "x", {"": 1}, {"k" * 65: 1}, {"a\n": 1}, {"a": []}, {"a": {"b": 1}}, {"a": "x" * 1001}),
+    {str(number): 1 for number in range(51)},
+]
+BAD_SLUGS = ["", "Notice", "1st", "../x", "a b", "notice\n", "a" * 65, 7, None]
+BAD_TAGS = [["User:1"], ["user:"], ["user:1\n"], [":1"], ["a" * 129], [""], [1], "user:1", ["ok"] * 101, None]
+BAD_TIMES = ["2026-07-01T03:17:00", "2026-07-01T03:17:00+02:00", "soon", None]
+BAD: list[tuple[str, str, list[Any]]] = [
+    ("user.signed_up", "user_id", BAD_IDS[:-1]),
+    ("user.signed_up", "email", [*BAD_ADDRESSES, None]),
+    ("user.signed_up", "name", BAD_NAMES),
+    ("user.signed_up", "preferences", [*BAD_PREFERENCES, None]),
+    ("user.profile_changed", "user_id", BAD_IDS),
+    ("user.profile_changed", "email", BAD_ADDRESSES),
+    ("user.profile_changed", "name", BAD_NAMES[:-1]),
+    ("user.profile_changed", "preferences", BAD_PREFERENCES),
+    ("user.created", "email", BAD_ADDRESSES),
+    ("user.created", "name", BAD_NAMES),
+    ("user.updated", "changed", ["name", [1], None]),
+    ("email.requested", "to", [*BAD_ADDRESSES, None]),
+    ("email.requested", "template", BAD_SLUGS),
+    ("email.requested", "params", BAD_PREFERENCES),
+    ("email.requested", "user_id", BAD_IDS[:-1]),
+    ("cache.invalidation_requested", "tags", BAD_TAGS),
+    ("cache.invalidation_requested", "user_id", BAD_IDS[:-1]),
+    ("job.due", "job", BAD_SLUGS),
+    ("job.due", "fire_time", BAD_TIMES),
+    ("job.due", "tasks", [["Bad Task"], "x", None]),
+    ("job.task_due", "task", BAD_SLUGS),
+    ("job.task_due", "fire_time", BAD_TIMES),
+]
+CASES = [(type_, field, value) for type_, field, values in BAD for value in values]
+
+
+def test_there_is_a_good_example_of_every_event() -> None:
+    assert set(GOOD) == set(CONTRACTS)
+
+
+@pytest.mark.parametrize("type_", GOOD)
+def test_good_data_is_accepted_and_survives_the_wire(type_: str) -> None:
+    data = CONTRACTS[type_].model_validate(GOOD[type_])
+    assert CONTRACTS[type_].model_validate(data.model_dump(mode="json")) == data
+
+
+@pytest.mark.parametrize(("type_", "field", "value"), CASES, ids=[f"{t}-{f}-{n}" for n, (t, f, _) in enumerate(CASES)])
+def test_a_bad_field_is_refused_by_its_name(type_: str, field: str, value: object) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        CONTRACTS[type_].model_validate({**GOOD[type_], field: value})
+    assert {problem["loc"][0] for problem in refusal.value.errors()} == {field}
+
+
+@pytest.mark.parametrize("type_", GOOD)
+@pytest.mark.parametrize("field", ["role", "plan", "id", "profile_changes"])
+def test_a_field_nobody_may_set_is_refused(type_: str, field: str) -> None:
+    with pytest.raises(ValidationError, match=f"{field}\n.*Extra inputs are not permitted"):
+        CONTRACTS[type_].model_validate({**GOOD[type_], field: "x"})
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("user.profile_changed", {"user_id": USER}),
+        ("user.profile_changed", {"user_id": USER, "name": None}),
+        ("cache.invalidation_requested", {}),
+        ("cache.invalidation_requested", {"tags": []}),
+    ],
+)
+def test_an_event_that_asks_for_nothing_is_refused(type_: str, data: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="must be given"):
+        CONTRACTS[type_].model_validate(data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["山田\u3000太郎", "Jean\u00a0Paul", "علی\u200cرضا", "O'Brien-Smith, Jr.", "Zoë", "🌙"],  # noqa: RUF001 alef is no l
+)
+def test_names_of_every_script_are_names(name: str) -> None:
+    assert UserSignedUp(email="ada@example.org", name=name).name == name
+
+
+def test_space_around_a_name_is_dropped() -> None:
+    assert UserSignedUp(email="ada@example.org", name="  Ada ").name == "Ada"
+
+
+def test_the_same_domain_is_written_the_same_way() -> None:
+    addresses = ["ada@EXÄMPLE.org", "ada@xn--exmple-cua.org"]
+    assert {UserSignedUp(email=address, name="Ada").email for address in addresses} == {"ada@exämple.org"}
+
+
+def test_only_the_fields_that_are_given_are_changes() -> None:
+    change = UserProfileChanged.model_validate({"user_id": USER, "preferences": {"news": None, "size": 1}})
+    assert change.changes() == {"preferences": {"news": None, "size": 1}}
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.5, "1", None])
+def test_a_preference_keeps_its_kind(value: object) -> None:
+    change = UserProfileChanged.model_validate({"user_id": USER, "preferences": {"a": value}})
+    kept = change.model_dump(mode="json")["preferences"]["a"]
+    assert (kept, type(kept)) == (value, type(value))
+
+
+def test_the_table_holds_the_events_of_this_page_whatever_was_imported_before() -> None:
+    program = (
+        "from workers.event import Contract\n"
+        "class Foreign(Contract, type='foreign.made'): ...\n"
+        "from actors.events import CONTRACTS\n"
+        "print('foreign.made' in CONTRACTS, 'user.created' in CONTRACTS)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"
