@@ -35,14 +35,16 @@ def deliver(
     domain = sender.rpartition("@")[2].rstrip(">")
     delivery = store.Delivery(delivery_id, event.id, to, template, f"<{delivery_id}@{domain}>")
     with database.write() as connection:
-        if not store.begin(connection, delivery, datetime.now(UTC)):
-            return
+        attempt = store.begin(connection, delivery, datetime.now(UTC))
+    if attempt is None:
+        return
     try:
         rendered = templates.render(template, params)
         now = datetime.now(UTC)
         transport.send(compose(rendered, sender=sender, to=to, message_id=delivery.message_id, date=now))
     except (PermanentError, TransientError) as error:
-        state = "failed" if isinstance(error, PermanentError) else "queued"
+        last = isinstance(error, PermanentError) or attempt >= ATTEMPTS
+        state = "failed" if last else "queued"
         with database.write() as connection:
             store.end(connection, delivery.id, state, str(error), datetime.now(UTC))
         raise
