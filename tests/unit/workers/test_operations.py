@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 import redis
 from dramatiq.brokers.stub import StubBroker
 
 from tests.builders import NOBODY_LISTENS, an_event, delivered
+from tests.servers import eventually
 from workers.connection import connect
 from workers.errors import PermanentError, TransientError, UnavailableError
-from workers.event import Event, Route
+from workers.event import Event, Route, timestamp
 from workers.operations import MAX_DEPTH, EventTrace, Operations
 from workers.queue.middleware import EventStatus
 from workers.queue.publisher import Publisher
@@ -122,6 +125,18 @@ def test_the_follow_ups_of_another_callers_event_are_not_shown(ledger: Ledger) -
     ledger.publisher.publish_follow_ups(theirs, CREATE.actor, [foreign])
     assert ledger.trace("e-1", caller="shop").follow_ups == []
     assert ledger.operations.trace(foreign.id, caller="shop") is None
+
+
+def test_a_follow_up_is_the_callers_own_even_where_another_ones_has_its_id_and_source(ledger: Ledger) -> None:
+    parent = an_event()
+    mine, theirs = (an_event("user.created", id="c-1", source="/luna/a", caller=caller) for caller in ("shop", "till"))
+    ledger.publisher.publish(parent)
+    ledger.publisher.publish_follow_ups(parent, CREATE.actor, [mine])
+    ours = ledger.trace("c-1").accepted_at
+    eventually(lambda: timestamp(datetime.now(UTC)) > ours, what="another millisecond")
+    ledger.publisher.publish(theirs)  # of all events with an id the newest is shown, and that is theirs now
+    ledger.set(mine, GREET, "dead")
+    assert [child.status for child in ledger.trace(parent.id).follow_ups] == ["dead"]
 
 
 def test_the_source_picks_among_events_with_the_same_id(ledger: Ledger) -> None:

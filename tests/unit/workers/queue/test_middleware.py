@@ -73,6 +73,28 @@ def test_every_attempt_is_kept_with_its_error(store: redis.Redis, broker: StubBr
     assert first.worker
 
 
+def test_what_is_remembered_of_events_ends_in_its_time(store: redis.Redis, broker: StubBroker) -> None:
+    def remembered() -> tuple[int, int]:
+        times = [int(store.ttl(key)) for key in store.scan_iter()]
+        return times.count(-1), max(times)
+
+    counts = set()
+    for _ in range(3):
+        event = an_event()
+        Publisher(store, ROUTES).publish(event)
+        attempt(store, broker, event, 1, None, dead=False)
+        lasting, longest = remembered()
+        counts.add(lasting)
+        assert longest <= 30 * 24 * 3600
+    assert len(counts) == 1  # the queue itself stays; its messages bring nothing that does
+
+
+def test_the_record_of_an_event_outlives_the_window_in_which_it_is_published_once(store: redis.Redis) -> None:
+    Publisher(store, ROUTES).publish(an_event())
+    once, record = sorted(ttl for ttl in map(store.ttl, store.scan_iter()) if ttl != -1)
+    assert 0 < once <= 24 * 3600 < record
+
+
 def test_a_ledger_that_is_away_does_not_stop_the_work(broker: StubBroker) -> None:
     with connect(NOBODY_LISTENS) as client:
         status, message = EventStatus(client), delivered(an_event(), actor="users.create", queue="users")
