@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import fakeredis
 import pytest
 import redis
 
-from tests.servers import Valkey
+from tests.servers import PostgreSQL, Valkey, postgresql_binaries
 from workers.database import Database
 from workers.database.migrate import upgrade
 from workers.settings import Settings
@@ -56,3 +57,30 @@ def database(tmp_path: Path) -> Iterator[Database]:
     upgrade(database)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def _shared_postgresql() -> Iterator[tuple[PostgreSQL, str]]:
+    """A server, and the name of a migrated database on it to copy."""
+    binaries = postgresql_binaries()
+    if binaries is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("PostgreSQL is not installed here")
+    server = PostgreSQL(binaries).start()
+    name, url = server.create()
+    migrated = Database(url)
+    upgrade(migrated)
+    migrated.close()
+    yield server, name
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A migrated database: every test that asks for it runs on SQLite and on a real PostgreSQL."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("database")
+    else:
+        server, template = request.getfixturevalue("_shared_postgresql")
+        database = Database(server.create(template)[1])
+        yield database
+        database.close()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import psycopg
 import redis
 
 from workers.cli.embedded import server_binary
@@ -71,4 +76,65 @@ class Valkey:
             with self.client() as client:
                 return bool(client.ping())
         except redis.RedisError:
+            return False
+
+
+def postgresql_binaries() -> Path | None:
+    """Where PostgreSQL is installed: on the PATH, or where Debian and its kin put it."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
+
+class PostgreSQL:
+    """One throw-away server that trusts everybody on the loopback address; `create` makes databases on it."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self._folder = Path(tempfile.mkdtemp(prefix="luna-postgresql-"))
+        self._port = free_port()
+        self._made = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self._as = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+            shutil.chown(self._folder, "nobody", "nogroup")
+
+    def start(self) -> Self:
+        data = str(self._folder / "data")
+        init = [self._binaries / "initdb", "-D", data, "-U", "luna", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        subprocess.run(init, check=True, capture_output=True, cwd=self._folder, **self._as)
+        options = ["listen_addresses=127.0.0.1", f"port={self._port}", "unix_socket_directories=", "fsync=off"]
+        self._process = subprocess.Popen(
+            [self._binaries / "postgres", "-D", data, *(part for option in options for part in ("-c", option))],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+            **self._as,
+        )
+        eventually(self._answers, what="an answer of the test's PostgreSQL")
+        return self
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)  # its fast shutdown
+            self._process.wait(20)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def create(self, template: str = "template1") -> tuple[str, str]:
+        """The name and the URL of a new database, a copy of `template`."""
+        self._made += 1
+        name = f"luna_{self._made}"
+        with self._connect() as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name, f"postgresql+psycopg://luna@127.0.0.1:{self._port}/{name}"
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(f"postgresql://luna@127.0.0.1:{self._port}/postgres", autocommit=True)
+
+    def _answers(self) -> bool:
+        try:
+            with self._connect():
+                return True
+        except psycopg.OperationalError:
             return False

@@ -46,7 +46,7 @@ class Moment(TypeDecorator[datetime]):
 
 def insert_once(connection: Connection, table: Table, **values: Any) -> bool:
     """Insert the row unless one with the same unique key exists; whether it was inserted."""
-    if connection.dialect.name == "postgresql":
-        statement = postgresql.insert(table).values(**values).on_conflict_do_nothing()
-        return connection.execute(statement).rowcount > 0
-    return connection.execute(sqlite.insert(table).values(**values).on_conflict_do_nothing()).rowcount > 0
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(**values).on_conflict_do_nothing()
+    # RETURNING tells; an insert's rowcount is -1 on PostgreSQL, SQLAlchemy keeps it for updates and deletes only
+    return connection.execute(statement.returning(*table.primary_key)).first() is not None

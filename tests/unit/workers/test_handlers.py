@@ -40,10 +40,10 @@ def bill(data: Ordered, work: Work) -> None:
 
 
 @pytest.fixture
-def database(database: Database) -> Database:
-    with database.write() as connection:
+def database(any_database: Database) -> Database:
+    with any_database.write() as connection:
         bills.create(connection)
-    return database
+    return any_database
 
 
 def build(database: Database, store: redis.Redis, **resources: Any) -> Handlers:

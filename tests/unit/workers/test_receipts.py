@@ -13,34 +13,34 @@ NOW = datetime(2026, 7, 1, tzinfo=UTC)
 ACTOR = "users.create"
 
 
-def test_a_receipt_is_claimed_once(database: Database) -> None:
+def test_a_receipt_is_claimed_once(any_database: Database) -> None:
     event = an_event()
     for expected in (True, False):
-        with database.write() as connection:
+        with any_database.write() as connection:
             assert receipts.claim(connection, event, ACTOR, NOW) is expected
 
 
-def test_every_actor_and_every_caller_has_its_own(database: Database) -> None:
-    with database.write() as connection:
+def test_every_actor_and_every_caller_has_its_own(any_database: Database) -> None:
+    with any_database.write() as connection:
         assert receipts.claim(connection, an_event(id="e-1"), ACTOR, NOW)
         assert receipts.claim(connection, an_event(id="e-1"), "email.deliver", NOW)
         assert receipts.claim(connection, an_event(id="e-1", caller="till"), ACTOR, NOW)
 
 
-def test_a_claim_that_is_rolled_back_can_be_made_again(database: Database) -> None:
+def test_a_claim_that_is_rolled_back_can_be_made_again(any_database: Database) -> None:
     event = an_event()
-    with database.engine.connect() as connection:
+    with any_database.engine.connect() as connection:
         assert receipts.claim(connection, event, ACTOR, NOW)
         connection.rollback()
-    with database.write() as connection:
+    with any_database.write() as connection:
         assert receipts.claim(connection, event, ACTOR, NOW)
 
 
-def test_of_many_who_claim_at_once_one_succeeds(database: Database) -> None:
+def test_of_many_who_claim_at_once_one_succeeds(any_database: Database) -> None:
     event, won = an_event(), []
 
     def claim() -> None:
-        with database.write() as connection:
+        with any_database.write() as connection:
             if receipts.claim(connection, event, ACTOR, NOW):
                 won.append(threading.get_ident())
 
@@ -52,20 +52,20 @@ def test_of_many_who_claim_at_once_one_succeeds(database: Database) -> None:
     assert len(won) == 1
 
 
-def test_the_follow_ups_come_back_as_they_were_recorded(database: Database) -> None:
+def test_the_follow_ups_come_back_as_they_were_recorded(any_database: Database) -> None:
     event, other = an_event(), an_event()
     children = [an_event("user.created", {"n": 1}, correlation="c-1"), an_event("user.updated", subject="ü")]
-    with database.write() as connection:
+    with any_database.write() as connection:
         for claimed in (event, other):
             receipts.claim(connection, claimed, ACTOR, NOW)
         receipts.record(connection, event, ACTOR, children)
-    with database.read() as connection:
+    with any_database.read() as connection:
         assert receipts.follow_ups(connection, event, ACTOR) == children
         assert receipts.follow_ups(connection, other, ACTOR) == []
 
 
-def test_only_receipts_older_than_the_limit_are_purged(database: Database) -> None:
-    with database.write() as connection:
+def test_only_receipts_older_than_the_limit_are_purged(any_database: Database) -> None:
+    with any_database.write() as connection:
         for days in (29, 30, 31, 32):
             receipts.claim(connection, an_event(), ACTOR, NOW - timedelta(days=days))
         assert receipts.purge(connection, NOW - receipts.KEPT_FOR) == 2

@@ -20,10 +20,10 @@ visits = Table(
 
 
 @pytest.fixture
-def database(database: Database) -> Database:
-    with database.write() as connection:
+def database(any_database: Database) -> Database:
+    with any_database.write() as connection:
         visits.create(connection)
-    return database
+    return any_database
 
 
 def kept(database: Database, moment: datetime | None) -> datetime | None:
