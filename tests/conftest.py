@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import fakeredis
 import pytest
 import redis
+from sqlalchemy import inspect
 
 from tests.servers import PostgreSQL, Valkey, postgresql_binaries
 from workers.database import Database
@@ -60,27 +62,33 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def _shared_postgresql() -> Iterator[tuple[PostgreSQL, str]]:
-    """A server, and the name of a migrated database on it to copy."""
+def postgresql() -> Iterator[PostgreSQL]:
+    """A running server for all tests; each makes the databases it needs."""
     binaries = postgresql_binaries()
     if binaries is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("PostgreSQL is not installed here")
     server = PostgreSQL(binaries).start()
-    name, url = server.create()
-    migrated = Database(url)
-    upgrade(migrated)
-    migrated.close()
-    yield server, name
+    yield server
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def _shared_database(postgresql: PostgreSQL) -> Iterator[tuple[Database, set[str]]]:
+    """A migrated database, and the names of its tables."""
+    database = Database(postgresql.create())
+    upgrade(database)
+    yield database, set(inspect(database.engine).get_table_names()) - {"alembic_version"}
+    database.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A migrated database: every test that asks for it runs on SQLite and on a real PostgreSQL."""
+def any_database(request: pytest.FixtureRequest) -> Database:
+    """A migrated, empty database: every test that asks for it runs on SQLite and on a real PostgreSQL."""
     if request.param == "sqlite":
-        yield request.getfixturevalue("database")
-    else:
-        server, template = request.getfixturevalue("_shared_postgresql")
-        database = Database(server.create(template)[1])
-        yield database
-        database.close()
+        return cast("Database", request.getfixturevalue("database"))
+    database, tables = cast("tuple[Database, set[str]]", request.getfixturevalue("_shared_database"))
+    with database.write() as connection:
+        connection.exec_driver_sql(f"TRUNCATE {', '.join(sorted(tables))}")
+        for table in set(inspect(connection).get_table_names()) - tables - {"alembic_version"}:
+            connection.exec_driver_sql(f"DROP TABLE {table}")  # a test's own
+    return database

@@ -121,13 +121,12 @@ class PostgreSQL:
             self._process.wait(20)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def create(self, template: str = "template1") -> tuple[str, str]:
-        """The name and the URL of a new database, a copy of `template`."""
+    def create(self) -> str:
+        """The URL of a new, empty database."""
         self._made += 1
-        name = f"luna_{self._made}"
         with self._connect() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return name, f"postgresql+psycopg://luna@127.0.0.1:{self._port}/{name}"
+            connection.execute(f"CREATE DATABASE luna_{self._made}")
+        return f"postgresql+psycopg://luna@127.0.0.1:{self._port}/luna_{self._made}"
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(f"postgresql://luna@127.0.0.1:{self._port}/postgres", autocommit=True)

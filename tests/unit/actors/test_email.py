@@ -52,6 +52,11 @@ def postbox() -> Postbox:
 
 
 @pytest.fixture
+def database(any_database: Database) -> Database:
+    return any_database
+
+
+@pytest.fixture
 def handlers(database: Database, postbox: Postbox) -> Handlers:
     return reaching(database, postbox)
 

@@ -16,6 +16,11 @@ from workers.errors import PermanentError
 FIRE_TIME = "2026-07-01T03:17:00Z"
 
 
+@pytest.fixture
+def database(any_database: Database) -> Database:
+    return any_database
+
+
 def due(*tasks: str) -> dict[str, object]:
     return {"job": "purge_expired", "fire_time": FIRE_TIME, "tasks": list(tasks)}
 

@@ -20,6 +20,11 @@ ADA, BOB = "0b5a4c1e-8a52-4f0e-9d0a-6f7f3c6f1a11", "7d3f1c52-6b0e-4f57-8a53-1d1f
 
 
 @pytest.fixture
+def database(any_database: Database) -> Database:
+    return any_database
+
+
+@pytest.fixture
 def handlers(database: Database, store: redis.Redis) -> Handlers:
     return business(database, store)
 

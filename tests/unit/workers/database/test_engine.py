@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,20 @@ numbers = Table("numbers", MetaData(), Column("number", Integer, primary_key=Tru
 
 
 @pytest.fixture
-def database(database: Database) -> Database:
+def database(any_database: Database) -> Database:
+    with any_database.write() as connection:
+        numbers.create(connection)
+    return any_database
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    """An embedded database, as it is made: without a table of Luna's."""
+    database = Database(f"sqlite:///{tmp_path / 'numbers.db'}")
     with database.write() as connection:
         numbers.create(connection)
-    return database
+    yield database
+    database.close()
 
 
 def stored(database: Database) -> list[int]:
@@ -49,9 +60,9 @@ def test_what_is_not_committed_is_not_read(database: Database) -> None:
         assert stored(database) == []
 
 
-def test_a_writer_that_reads_first_keeps_other_writers_out_from_its_beginning(database: Database) -> None:
+def test_on_sqlite_a_writer_that_reads_first_keeps_other_writers_out(sqlite: Database) -> None:
     def add_next() -> None:
-        with database.write() as connection:
+        with sqlite.write() as connection:
             highest = connection.scalar(select(func.coalesce(func.max(numbers.c.number), 0)))
             connection.execute(insert(numbers).values(number=highest + 1))
 
@@ -60,7 +71,7 @@ def test_a_writer_that_reads_first_keeps_other_writers_out_from_its_beginning(da
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert stored(database) == list(range(1, 9))
+    assert stored(sqlite) == list(range(1, 9))
 
 
 def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
@@ -156,9 +167,9 @@ def test_a_file_that_may_only_be_read_is_refused(tmp_path: Path) -> None:
     database.close()
 
 
-def test_checking_changes_nothing(database: Database) -> None:
-    with database.write() as connection:
+def test_checking_changes_nothing(sqlite: Database) -> None:
+    with sqlite.write() as connection:
         connection.exec_driver_sql("PRAGMA user_version = 7")
-    database.check()
-    with database.read() as connection:
+    sqlite.check()
+    with sqlite.read() as connection:
         assert connection.exec_driver_sql("PRAGMA user_version").scalar() == 7

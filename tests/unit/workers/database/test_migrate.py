@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 import actors.boot  # every slice's tables are on the metadata once it is imported
+from tests.servers import PostgreSQL
 from workers.database import Database, metadata
 from workers.database.migrate import SCRIPTS, downgrade, pending, upgrade
 from workers.errors import SettingsError
@@ -23,9 +24,17 @@ HEAD = ScriptDirectory(str(SCRIPTS)).get_current_head()
 assert actors.boot.SLICES
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new' / 'luna.db'}"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.create()
+
+
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'new' / 'luna.db'}")
+def empty(url: str) -> Iterator[Database]:
+    database = Database(url)
     yield database
     database.close()
 
@@ -45,8 +54,8 @@ def test_migrating_again_changes_nothing(empty: Database) -> None:
     assert upgrade(empty) == (HEAD, HEAD)
 
 
-def test_the_migrations_make_exactly_the_tables_that_the_code_declares(database: Database) -> None:
-    with database.read() as connection:
+def test_the_migrations_make_exactly_the_tables_that_the_code_declares(any_database: Database) -> None:
+    with any_database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
@@ -64,12 +73,12 @@ def test_a_database_that_was_never_migrated_is_pending(empty: Database) -> None:
     assert pending(empty)
 
 
-def test_of_processes_that_migrate_at_once_one_does_it_and_none_fails(tmp_path: Path) -> None:
+def test_of_processes_that_migrate_at_once_one_does_it_and_none_fails(url: str) -> None:
     script = (
         "import sys; from workers.database import Database; from workers.database.migrate import upgrade;"
         "print(*upgrade(Database(sys.argv[1])))"
     )
-    command = [sys.executable, "-c", script, f"sqlite:///{tmp_path / 'luna.db'}"]
+    command = [sys.executable, "-c", script, url]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) for _ in range(3)]
     told = sorted(process.communicate(timeout=60)[0].strip() for process in started)
