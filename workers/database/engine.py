@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -55,14 +55,18 @@ class Database:
                 raise SettingsError(f"DATABASE_URL: cannot create {folder} ({error.strerror})") from None
         try:
             with self.write() as connection:
-                connection.execute(select(1))
-                if self.is_sqlite:  # BEGIN IMMEDIATE passes on a read-only file; only a write tells
-                    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                    connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+                self._must_write(connection)
         except (UnavailableError, DBAPIError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             where = self.url.render_as_string(hide_password=True)
             raise SettingsError(f"DATABASE_URL: {where} is not writable ({_first_line(cause)})") from None
+
+    def _must_write(self, connection: Connection) -> None:
+        if self.is_sqlite:  # BEGIN IMMEDIATE passes on a read-only file; only a write tells
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+        elif connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on":
+            raise UnavailableError("the database", "it is read-only, as a standby is")
 
     def close(self) -> None:
         """Close all pooled connections."""

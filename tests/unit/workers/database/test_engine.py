@@ -3,12 +3,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
+from tests.servers import PostgreSQL
 from workers.database import Database, engine
 from workers.errors import SettingsError, TransientError, UnavailableError
 
@@ -112,18 +114,6 @@ def test_a_server_that_does_not_answer_is_unavailable() -> None:
         database.check()
 
 
-class SerializationError(Exception):
-    """What psycopg raises when a transaction must be tried again, in the one attribute that tells."""
-
-    sqlstate = "40001"
-
-
-def test_a_serialization_failure_asks_for_another_try(database: Database) -> None:
-    with pytest.raises(TransientError) as failed, database.write():
-        raise OperationalError("select 1", {}, SerializationError("could not serialize access"))
-    assert not isinstance(failed.value, UnavailableError)
-
-
 def test_a_broken_rule_is_for_the_caller_to_judge(database: Database) -> None:
     with database.write() as connection:
         connection.execute(insert(numbers).values(number=1))
@@ -131,45 +121,29 @@ def test_a_broken_rule_is_for_the_caller_to_judge(database: Database) -> None:
         connection.execute(insert(numbers).values(number=1))
 
 
-def test_building_one_does_no_io(tmp_path: Path) -> None:
-    Database(f"sqlite:///{tmp_path / 'new' / 'luna.db'}").close()
-    assert not (tmp_path / "new").exists()
-
-
-def test_checking_makes_the_folder_and_the_file(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'new' / 'luna.db'}")
-    database.check()
-    database.close()
-    assert (tmp_path / "new" / "luna.db").exists()
-
-
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match=r"^DATABASE_URL: cannot create "):
-        Database(f"sqlite:///{tmp_path / 'file' / 'luna.db'}").check()
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("Dear reader, " * 100)
-    database = Database(f"sqlite:///{tmp_path / 'letter.txt'}")
-    with pytest.raises(
-        SettingsError, match=r"^DATABASE_URL: .*letter\.txt is not writable \(file is not a database\)$"
-    ):
+def test_a_connection_that_breaks_is_unavailable_and_the_next_one_works(postgresql: PostgreSQL) -> None:
+    with closing(Database(postgresql.create())) as database:
+        with pytest.raises(UnavailableError, match=r"^the database cannot be reached"), database.write() as connection:
+            connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
         database.check()
-    database.close()
 
 
-def test_a_file_that_may_only_be_read_is_refused(tmp_path: Path) -> None:
-    Database(f"sqlite:///{tmp_path / 'luna.db'}").check()
-    database = Database(f"sqlite:///file:{tmp_path / 'luna.db'}?mode=ro&uri=true")
-    with pytest.raises(SettingsError, match=r"^DATABASE_URL: .* is not writable \(.*readonly database\)$"):
-        database.check()
-    database.close()
+def test_transactions_that_cannot_be_put_in_order_ask_for_another_try(postgresql: PostgreSQL) -> None:
+    def add(connection: Connection, number: int) -> None:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        counted = connection.scalar(select(func.count()).select_from(numbers))
+        connection.execute(insert(numbers).values(number=number + (counted or 0)))
 
+    def both(database: Database) -> None:
+        with database.write() as first:
+            add(first, 100)
+            with database.write() as second:
+                add(second, 1)
 
-def test_checking_changes_nothing(sqlite: Database) -> None:
-    with sqlite.write() as connection:
-        connection.exec_driver_sql("PRAGMA user_version = 7")
-    sqlite.check()
-    with sqlite.read() as connection:
-        assert connection.exec_driver_sql("PRAGMA user_version").scalar() == 7
+    with closing(Database(postgresql.create())) as database:
+        with database.write() as connection:
+            numbers.create(connection)
+        with pytest.raises(TransientError) as failed:
+            both(database)
+        assert not isinstance(failed.value, UnavailableError)
+        assert stored(database) == [1]
