@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from redis.connection import parse_url
+from redis import ConnectionPool
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -71,8 +71,8 @@ class Settings(BaseSettings):
         if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         try:
-            parse_url(value.get_secret_value())  # type: ignore[no-untyped-call]  # redis-py's: what it refuses at first use
-        except ValueError:
+            ConnectionPool.from_url(value.get_secret_value()).make_connection()  # no I/O; what would fail at first use
+        except (ValueError, TypeError):
             raise ValueError("is not a Redis URL, such as redis://user:password@host:6379/0") from None
         return value
 

@@ -27,6 +27,7 @@ def setenv(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("REDIS_URL", "redis://queue:port"),
         ("REDIS_URL", "redis://[::1"),
         ("REDIS_URL", "redis://queue?socket_timeout=soon"),
+        ("REDIS_URL", "redis://queue?colour=red"),
         ("CACHE_REDIS_URL", "memcached://cache"),
         ("DATABASE_URL", "mysql://db/luna"),
         ("DATABASE_URL", "postgresql://db/luna"),
