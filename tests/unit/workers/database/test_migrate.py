@@ -3,18 +3,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic import op
+from alembic import command, op
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 import actors.boot  # every slice's tables are on the metadata once it is imported
-from tests.servers import PostgreSQL
+from tests.servers import PostgreSQL, eventually
 from workers.database import Database, metadata
 from workers.database.migrate import SCRIPTS, downgrade, pending, upgrade
 from workers.errors import SettingsError
@@ -78,12 +82,38 @@ def test_of_processes_that_migrate_at_once_one_does_it_and_none_fails(url: str) 
         "import sys; from workers.database import Database; from workers.database.migrate import upgrade;"
         "print(*upgrade(Database(sys.argv[1])))"
     )
-    command = [sys.executable, "-c", script, url]
+    arguments = [sys.executable, "-c", script, url]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) for _ in range(3)]
+    started = [subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment, text=True) for _ in range(3)]
     told = sorted(process.communicate(timeout=60)[0].strip() for process in started)
     assert told == [f"{HEAD} {HEAD}", f"{HEAD} {HEAD}", f"None {HEAD}"]
     assert {process.returncode for process in started} == {0}
+
+
+def test_on_postgresql_the_second_waits_until_the_first_is_done(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate, entered, go = command.upgrade, threading.Event(), threading.Event()
+
+    def slowly(config: Config, revision: str) -> None:
+        entered.set()
+        go.wait(20)
+        migrate(config, revision)
+
+    def somebody_waits() -> bool:
+        with database.read() as connection:
+            return bool(connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+    monkeypatch.setattr(command, "upgrade", slowly)
+    with closing(Database(postgresql.create())) as database, ThreadPoolExecutor(2) as threads:
+        first = threads.submit(upgrade, database)
+        entered.wait(20)
+        second = threads.submit(upgrade, database)
+        try:
+            eventually(somebody_waits, within=10, what="a second migration that waits")
+        finally:
+            go.set()
+        assert [first.result(20), second.result(20)] == [(None, HEAD), (HEAD, HEAD)]
 
 
 def test_a_database_that_cannot_be_written_is_refused_by_the_name_of_its_variable(tmp_path: Path) -> None:
