@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import redis
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from actors.routes import ROUTES
 from scheduler import JOBS, RETRY_S, Clock, FireTimes, Job, tick
@@ -99,7 +99,9 @@ def test_the_end_of_the_process_ends_the_wait() -> None:
 def test_a_due_trigger_publishes_the_tick_of_its_fire_time(store: redis.Redis) -> None:
     clock, missed = Clock(Publisher(store, ROUTES)), datetime.now(UTC) - timedelta(hours=1)
     scheduler = BackgroundScheduler(timezone=UTC, executors={"default": FireTimes()})
-    scheduler.add_job(clock.publish, DateTrigger(missed), args=[PURGE], misfire_grace_time=None, coalesce=True)
+    scheduler.add_job(
+        clock.publish, IntervalTrigger(days=1), args=[PURGE], next_run_time=missed, misfire_grace_time=None
+    )
     scheduler.start()
     (event,) = eventually(lambda: waiting(store, "maintenance"))
     scheduler.shutdown()
