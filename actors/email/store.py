@@ -38,8 +38,8 @@ class Delivery(NamedTuple):
     message_id: str
 
 
-def begin(connection: Connection, delivery: Delivery, now: datetime) -> bool:
-    """Count an attempt and set the state to `sending`; False when the e-mail was already sent.
+def begin(connection: Connection, delivery: Delivery, now: datetime) -> int | None:
+    """Count an attempt and set the state to `sending`; its number, or None when the e-mail was already sent.
 
     A row found in `sending` is one whose earlier attempt never came back: nobody knows whether it was sent.
     """
@@ -53,17 +53,19 @@ def begin(connection: Connection, delivery: Delivery, now: datetime) -> bool:
         updated_at=now,
     )
     row = connection.execute(
-        select(email_deliveries.c.state).where(email_deliveries.c.id == delivery.id).with_for_update()
+        select(email_deliveries.c.state, email_deliveries.c.attempts)
+        .where(email_deliveries.c.id == delivery.id)
+        .with_for_update()
     ).one()
     if row.state == "sent":
-        return False
+        return None
     error = "an earlier attempt broke off: it may have been sent" if row.state == "sending" else None
     connection.execute(
         update(email_deliveries)
         .where(email_deliveries.c.id == delivery.id)
-        .values(state="sending", attempts=email_deliveries.c.attempts + 1, last_error=error, updated_at=now)
+        .values(state="sending", attempts=row.attempts + 1, last_error=error, updated_at=now)
     )
-    return True
+    return int(row.attempts) + 1
 
 
 def end(connection: Connection, delivery_id: str, state: str, error: str | None, now: datetime) -> None:
