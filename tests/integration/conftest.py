@@ -7,9 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.luna_up import LunaUp
 from tests.mailserver import MailServer
 from tests.processes import Processes
 from tests.servers import Valkey
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LunaUp]:
+    """One `luna up` that the tests of a module share; each leaves it working."""
+    started = Processes(tmp_path_factory.mktemp("up"))
+    try:
+        yield LunaUp(started)
+    finally:
+        started.close()
 
 
 @pytest.fixture

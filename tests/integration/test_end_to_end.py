@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 
 from actors.email.store import email_deliveries
 from actors.users.store import user_metrics, users
+from tests.luna_up import settled, statuses
 from tests.mailserver import MailServer
 from tests.processes import Process, Processes, procfile
 from tests.servers import Valkey, eventually, free_port
@@ -153,18 +154,6 @@ def check_trees(system: System, status_urls: list[str]) -> None:
             "email.deliver": "done",
             "cache.invalidate": "done",
         }
-
-
-def settled(event: dict[str, Any]) -> dict[str, Any] | None:
-    return event if set(statuses(event).values()) <= {"done", "dead"} else None
-
-
-def statuses(event: dict[str, Any]) -> dict[str, str]:
-    """The status of an event and its actors, and of all that came of it."""
-    found = {event["type"]: event["status"]} | {actor["actor"]: actor["status"] for actor in event["actors"]}
-    for follow_up in event["follow_ups"]:
-        found |= statuses(follow_up)
-    return found
 
 
 def check_profile(system: System, user_id: str) -> None:
