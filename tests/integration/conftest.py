@@ -13,9 +13,9 @@ from tests.processes import Processes
 from tests.servers import Valkey
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LunaUp]:
-    """One `luna up` that the tests of a module share; each leaves it working."""
+    """One `luna up` that many tests share; each leaves it working."""
     started = Processes(tmp_path_factory.mktemp("up"))
     try:
         yield LunaUp(started)

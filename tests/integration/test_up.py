@@ -40,8 +40,8 @@ def test_the_printed_curl_line_creates_a_user_and_its_email(up: LunaUp) -> None:
     assert set(statuses(tree).values()) == {"done"}
     user = up.get(f"/v1/users/{accepted['subject']}")
     assert (user.status_code, user.json()["email"]) == (200, "ada@example.com")
-    (letter,) = (up.processes.data_dir / "mail" / "new").glob("*.eml")
-    assert "To: ada@example.com" in letter.read_text()
+    letters = [letter.read_text() for letter in (up.processes.data_dir / "mail" / "new").glob("*.eml")]
+    assert sum("To: ada@example.com" in letter for letter in letters) == 1
 
 
 @pytest.mark.parametrize(
