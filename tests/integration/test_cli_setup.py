@@ -78,11 +78,18 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(processes: Processes) -> N
     assert all(finding["verdict"] == "wrong" and finding["advice"] for finding in wrong.values())
 
 
-@pytest.mark.parametrize("command", [("doctor",), ("migrate",), ("token", "create", "--sub", "shop")])
-def test_a_wrong_setting_is_named_in_one_line(processes: Processes, command: tuple[str, ...]) -> None:
-    refused = processes.start("luna", *command, LUNA_PORT=70000)
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("LUNA_PORT", "70000", "Input should be less than or equal to 65535"),
+        ("DATABASE_URL", "sqlite://", "must name a file, such as sqlite:///var/luna.db: processes share it"),
+        ("DATABASE_URL", "sqlite:///:memory:", "must name a file, such as sqlite:///var/luna.db: processes share it"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(processes: Processes, variable: str, value: str, says: str) -> None:
+    refused = processes.start("luna", "migrate", **{variable: value})
     assert refused.ends() == 1
-    assert refused.output == "luna: LUNA_PORT: Input should be less than or equal to 65535\n"
+    assert refused.output == f"luna: {variable}: {says}\n"
 
 
 def test_an_unknown_command_is_refused(processes: Processes) -> None:
