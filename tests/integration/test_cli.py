@@ -111,7 +111,6 @@ def test_a_created_token_opens_the_gateway(up: LunaUp) -> None:
     [
         ("--scope", "events:write root", "unknown: root. These are: "),
         ("--ttl", "soon", "'soon' is not a duration such as 90s, 15m, 12h or 30d"),
-        ("--ttl", "0s", "'0s' is not a duration"),
     ],
 )
 def test_a_token_with_a_wrong_option_is_refused(processes: Processes, option: str, value: str, says: str) -> None:

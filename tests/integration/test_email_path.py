@@ -13,6 +13,7 @@ from actors import boot
 from actors.email.store import email_deliveries
 from actors.routes import QUEUES, ROUTES
 from tests.mailserver import MailServer
+from tests.processes import Processes, procfile
 from tests.servers import Valkey, eventually
 from workers.connection import connect
 from workers.database import Database
@@ -94,3 +95,19 @@ def test_an_error_that_nobody_foresaw_leaves_a_truthful_row(
         trace = deliver(LETTER)
     assert (trace.status, server.received) == ("dead", [])
     assert row(database) == ("failed", 3, "RuntimeError: out of order")
+
+
+def test_the_log_of_a_failed_attempt_holds_neither_address_nor_body(
+    processes: Processes, valkey: Valkey, database: Database
+) -> None:
+    url = database.url.render_as_string(hide_password=False)
+    with MailServer({"RCPT": ["450 busy"]}) as server, connect(valkey.url) as client:
+        variables = {"REDIS_URL": valkey.url, "DATABASE_URL": url, "EMAIL_TRANSPORT": "smtp", "SMTP_URL": server.url}
+        mailer = processes.start(*procfile()["mailer"], **variables)
+        event = Event(id="1", source="/shop", type="email.requested", data=LETTER, caller="shop")
+        Publisher(client, ROUTES).publish(event)
+        mailer.says("actor.retrying .*450 busy")
+        mailer.says("actor.done")
+    assert mailer.stop() == 0
+    assert "ada@example.com" not in mailer.output
+    assert "Traceback" not in mailer.output
