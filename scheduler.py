@@ -29,6 +29,7 @@ from workers.queue.publisher import Publisher
 from workers.telemetry import logs
 
 RETRY_S = 1.0
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 SOURCE = f"{INTERNAL_SOURCE}scheduler"
 
 log = structlog.get_logger(__name__)
@@ -92,11 +93,12 @@ class Clock:
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
+    # Blocked before any thread begins, and waited for: a handler that sets the event could interrupt its own `set`
+    # when a second signal follows at once, and wait for itself for ever.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     with startup.starting("scheduler") as settings:
         ping(settings.redis)
         clock = Clock(Publisher(connect(settings.redis), ROUTES))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: clock.stopping.set())
         scheduler = BackgroundScheduler(timezone=UTC, executors={"default": FireTimes()})
         for job in JOBS:
             # no misfire grace: a late tick is better than none; several missed ones become one
@@ -105,7 +107,8 @@ def main() -> None:
             )
         scheduler.start()
         log.info("scheduler.started", jobs=[job.name for job in JOBS])
-        clock.stopping.wait()
+        signal.sigwait(STOP_SIGNALS)
+        clock.stopping.set()
         scheduler.shutdown(wait=False)
         log.info("scheduler.stopped")
 

@@ -46,6 +46,7 @@ def build(settings: Settings) -> dramatiq.Broker:
         # before_* hooks run in this order, after_* hooks in reverse
         middleware=[
             startup.StartChecks(settings, database),  # first: refuse to start before anything else happens
+            startup.StopOnce(),
             Presence(redis),
             LogContext(),  # outermost: every line below it carries the event's ids
             EventStatus(redis),  # outside Retries: its after_* hook reads the verdict

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 
 import uvicorn
 
@@ -32,6 +34,9 @@ def listen(settings: Settings) -> socket.socket:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # before uvicorn listens to them, and after: it raises them again once requests under way are finished
+        signal.signal(number, lambda *_: sys.exit(0))
     with startup.starting("web") as settings:
         database = Database(settings.database)
         startup.check(settings, database)

@@ -56,6 +56,7 @@ class Valkey:
                 *(str(server_binary()), "--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--requirepass", self.password, "--dir", str(self.folder), *options),
             ],
+            env={},  # a server is no part of the system under test, nor of its data folder
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

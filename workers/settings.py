@@ -87,6 +87,8 @@ class Settings(BaseSettings):
             raise ValueError("is not a SQLAlchemy URL, such as postgresql+psycopg://user@host/name") from None
         if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
             raise ValueError("must start with sqlite:/// or postgresql+psycopg://")
+        if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+            raise ValueError("must name a file, such as sqlite:///var/luna.db: processes share it")
         return value
 
     @field_validator("jwt_secret")

@@ -5,9 +5,11 @@ A process that cannot start says why in one line on standard error and exits wit
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from dramatiq import Broker, Middleware
@@ -58,3 +60,22 @@ class StartChecks(Middleware):
             check(self._settings, self._database)
         except LunaError as error:
             refuse(error)
+
+
+class StopOnce(Middleware):
+    """Makes a worker process finish its work however often it is told to stop; a supervisor out of patience kills.
+
+    Dramatiq drops the work in hand at the second SIGTERM, and supervisors that signal whole process groups, such as
+    honcho and systemd, bring about two: their own, and that of the master process.
+    """
+
+    def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 Dramatiq's signature
+        """Runs in the main thread of each worker process, once Dramatiq listens to the signal."""
+        stop = signal.getsignal(signal.SIGTERM)
+
+        def once(number: int, frame: FrameType | None) -> None:
+            signal.signal(number, signal.SIG_IGN)
+            if callable(stop):
+                stop(number, frame)
+
+        signal.signal(signal.SIGTERM, once)

@@ -9,7 +9,7 @@ from uuid import uuid5
 from actors.email import store
 from actors.events import EmailRequested, UserCreated
 from workers.database import Database
-from workers.errors import PermanentError, TransientError
+from workers.errors import LunaError, PermanentError
 from workers.event import NAMESPACE, Event
 from workers.handlers import handler
 from workers.mail import Templates, Transport, compose
@@ -42,11 +42,11 @@ def deliver(
         rendered = templates.render(template, params)
         now = datetime.now(UTC)
         transport.send(compose(rendered, sender=sender, to=to, message_id=delivery.message_id, date=now))
-    except (PermanentError, TransientError) as error:
-        last = isinstance(error, PermanentError) or attempt >= ATTEMPTS
-        state = "failed" if last else "queued"
+    except Exception as error:  # whatever it is, the row tells of it
+        state = "failed" if isinstance(error, PermanentError) or attempt >= ATTEMPTS else "queued"
+        sentence = str(error) if isinstance(error, LunaError) else f"{type(error).__name__}: {error}"
         with database.write() as connection:
-            store.end(connection, delivery.id, state, str(error), datetime.now(UTC))
+            store.end(connection, delivery.id, state, sentence, datetime.now(UTC))
         raise
     with database.write() as connection:
         store.end(connection, delivery.id, "sent", None, datetime.now(UTC))

@@ -50,7 +50,7 @@ def _print(values: list[dict[str, str]], findings: list[Finding]) -> None:
     table = Table("setting", "value", "from", box=None)
     for value in values:
         table.add_row(value["name"], value["value"], f"[dim]{value['source']}[/]")
-    console.print(table, "")
+    console.print(table, "", soft_wrap=False)
     colours = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
     for finding in findings:
         advice = f"\n         {finding.advice}" if finding.advice else ""

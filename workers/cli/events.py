@@ -43,7 +43,7 @@ def types(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with
             field if info.is_required() else f"{field}?" for field, info in contract.model_fields.items()
         )
         table.add_row(name, "yes" if contract.external else "no", fields, (contract.__doc__ or "").partition("\n")[0])
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 @app.command()

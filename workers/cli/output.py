@@ -15,7 +15,9 @@ from workers.errors import LunaError
 
 STYLES = {"done": "green", "dead": "bold red", "retrying": "yellow", "running": "cyan", "queued": "dim"}
 
-console = Console(highlight=False, soft_wrap=True)
+WIDE = 10_000  # columns of an output that is no terminal: lines stay whole for grep and log files
+
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 
 
 @contextmanager
@@ -34,7 +36,7 @@ def print_json(document: Any) -> None:
 
 def print_trace(trace: dict[str, Any]) -> None:
     """An event's tree: its actors, their attempts, its follow-ups."""
-    console.print(_tree(trace))
+    console.print(_tree(trace), soft_wrap=False)  # on a terminal a long error is wrapped, not cut off
 
 
 def _tree(trace: dict[str, Any], parent: Tree | None = None) -> Tree:

@@ -88,8 +88,7 @@ class Supervisor:
         pause = FIRST_PAUSE_S
         while True:
             began = time.monotonic()
-            status = await self._relay(process)
-            await _end_group(process)
+            status = await self._until_end(process)
             if self.stopping.is_set():
                 return
             if not self.steady:
@@ -106,15 +105,24 @@ class Supervisor:
                 return
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _relay(self, process: Process) -> int:
+    async def _until_end(self, process: Process) -> int:
+        """Show what the process says until it has ended, with all that it started; the exit status."""
         handle = process.handle
         if handle is None or handle.stdout is None:
             raise RuntimeError(f"{process.name} was never started")
+        relay = asyncio.create_task(self._relay(process, handle.stdout))
+        # neither `wait` nor the end of output tells: children of its own hold the pipe open
+        while handle.returncode is None:  # noqa: ASYNC110 asyncio offers nothing to wait on
+            await asyncio.sleep(POLL_S)
+        await _end_group(process)
+        await relay
+        return handle.returncode
+
+    async def _relay(self, process: Process, stdout: asyncio.StreamReader) -> None:
         colour = COLOURS[sum(process.name.encode()) % len(COLOURS)]
-        while line := await _line(handle.stdout):
+        while line := await _line(stdout):
             process.last_line = line.decode(errors="replace").rstrip()
             self._console.print(f"[{colour}]{process.name:<9}[/] {escape(process.last_line)}")
-        return await handle.wait()
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:

@@ -6,7 +6,7 @@ import unicodedata
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -14,6 +14,7 @@ from workers.errors import PermanentError
 from workers.mail.templates import Rendered
 
 CONTROL = frozenset({"Cc", "Zl", "Zp"})  # EmailMessage itself refuses a line break only where more text follows it
+SEVEN_BIT = SMTP.clone(cte_type="7bit")  # what every server takes: 8-bit bodies need 8BITMIME (RFC 6152)
 
 
 def compose(rendered: Rendered, *, sender: str, to: str, message_id: str, date: datetime) -> EmailMessage:
@@ -21,12 +22,14 @@ def compose(rendered: Rendered, *, sender: str, to: str, message_id: str, date: 
 
     Raises PermanentError for an address or subject that could smuggle in a header or a second recipient.
     """
-    message = EmailMessage(policy=SMTP)
+    recipient = deliverable(to)
+    message = EmailMessage(policy=SEVEN_BIT if recipient.isascii() else SMTPUTF8)
     if any(unicodedata.category(character) in CONTROL and character != "\t" for character in rendered.subject):
         raise PermanentError("the message cannot be addressed: its subject contains control characters")
     try:
         message["From"] = sender
-        message["To"] = Address(addr_spec=deliverable(to))
+        local, _, domain = recipient.rpartition("@")
+        message["To"] = Address(username=local, domain=domain)  # an addr_spec with non-ASCII letters would be refused
         message["Subject"] = rendered.subject
     except (ValueError, IndexError) as error:
         raise PermanentError(f"the message cannot be addressed: {error}") from error

@@ -6,6 +6,7 @@ import hashlib
 import os
 import smtplib
 import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from workers.settings import Settings
 
 SMTP_TIMEOUT_S = 10  # for each step of the conversation
 SMTP_PERMANENT = 500  # RFC 5321, 4.2.1: 5yz is a permanent negative reply
+SMTP_LOGIN_NEEDED = 530  # RFC 4954, 6: about us, not about the message
 
 
 class Transport(Protocol):
@@ -71,20 +73,28 @@ class SMTP:
 
     def send(self, message: EmailMessage) -> None:
         """See Transport."""
+        server = self._enter()
         try:
-            with self._connect() as server:
-                self._hand_over(server, message)
+            _hand_over(server, message)
+        finally:
+            with suppress(smtplib.SMTPException, OSError):  # the verdict on the message has fallen
+                server.quit()
+            server.close()
+
+    def _enter(self) -> smtplib.SMTP:
+        """A connection that takes messages from us. Whatever goes wrong here is not the message's fault."""
+        try:
+            server = self._connect()
+            try:
+                self._introduce(server)
+            except BaseException:
+                server.close()
+                raise
         except smtplib.SMTPAuthenticationError as error:
             raise UnavailableError("the mail server", f"it refuses our login ({error.smtp_code})") from error
-        except smtplib.SMTPRecipientsRefused as error:
-            code, text = next(iter(error.recipients.values()))
-            raise _verdict(code, text) from error
-        except smtplib.SMTPResponseException as error:
-            raise _verdict(error.smtp_code, error.smtp_error) from error
-        except smtplib.SMTPNotSupportedError as error:
-            raise PermanentError(f"the mail server cannot take this message: {error}") from error
         except (smtplib.SMTPException, OSError) as error:
             raise UnavailableError("the mail server", str(error) or type(error).__name__) from error
+        return server
 
     def _connect(self) -> smtplib.SMTP:
         if self._tls:
@@ -92,15 +102,30 @@ class SMTP:
             return smtplib.SMTP_SSL(self._host, self._port, timeout=SMTP_TIMEOUT_S, context=context)
         return smtplib.SMTP(self._host, self._port, timeout=SMTP_TIMEOUT_S)
 
-    def _hand_over(self, server: smtplib.SMTP, message: EmailMessage) -> None:
+    def _introduce(self, server: smtplib.SMTP) -> None:
         if self._starttls:
             server.starttls(context=ssl.create_default_context())
         if self._user:
             server.login(self._user, self._password)
+
+
+def _hand_over(server: smtplib.SMTP, message: EmailMessage) -> None:
+    try:
         server.send_message(message)
+    except smtplib.SMTPRecipientsRefused as error:
+        code, text = next(iter(error.recipients.values()))
+        raise _verdict(code, text) from error
+    except smtplib.SMTPResponseException as error:
+        raise _verdict(error.smtp_code, error.smtp_error) from error
+    except smtplib.SMTPNotSupportedError as error:
+        raise PermanentError(f"the mail server cannot take this message: {error}") from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise UnavailableError("the mail server", str(error) or type(error).__name__) from error
 
 
 def _verdict(code: int, text: bytes | str) -> PermanentError | TransientError:
     answer = text.decode(errors="replace") if isinstance(text, bytes) else text
+    if code == SMTP_LOGIN_NEEDED:
+        return UnavailableError("the mail server", f"{code} {answer}")
     sentence = f"the mail server refuses the message: {code} {answer}"
     return PermanentError(sentence) if code >= SMTP_PERMANENT else TransientError(sentence)

@@ -17,6 +17,7 @@ from workers.event import Event
 
 NOISY = {
     "dramatiq": logging.WARNING,
+    "dramatiq.worker.WorkerThread": logging.CRITICAL,  # it prints whole messages; `LogContext` tells of each outcome
     "apscheduler": logging.WARNING,
     "alembic": logging.WARNING,
     "httpx": logging.WARNING,
