@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -90,7 +91,7 @@ class WebProcess:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.port = int(environment.get("LUNA_PORT") or free_port())
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
         self.log = folder / "web.log"
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -113,11 +114,12 @@ class WebProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.http.close()
         self.process.kill()
         self.process.wait(10)
 
     def post(self, event: Any, headers: dict[str, str] = ADA) -> httpx.Response:
-        return httpx.post(f"{self.url}/v1/events", headers=headers, json=event, timeout=20)
+        return self.http.post("/v1/events", headers=headers, json=event)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -126,9 +128,13 @@ class WebProcess:
         """What it logged, one dict a line: it must run with LUNA_ENV=production."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
-        try:
-            return httpx.get(f"{self.url}/health/live").is_success
-        except httpx.TransportError:
-            return False
+        return self.listens() and self.http.get("/health/live").is_success
