@@ -106,4 +106,9 @@ class RequestLog:
             finally:
                 if not scope["path"].startswith("/health"):
                     took = round((time.monotonic() - began) * 1000, 1)
-                    log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=took)
+                    log.info("request", method=scope["method"], path=_path(scope), status=status, duration_ms=took)
+
+
+def _path(scope: Scope) -> str | None:
+    """The path as the route writes it: what stands in the place of `{user_id}` may be an address, or a token."""
+    return getattr(scope.get("route"), "path", None)
