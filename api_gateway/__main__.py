@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 
 import uvicorn
 
@@ -32,6 +34,8 @@ def listen(settings: Settings) -> socket.socket:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit())  # uvicorn raises the signal again once it has stopped well
     with startup.starting("web") as settings:
         database = Database(settings.database)
         startup.check(settings, database)

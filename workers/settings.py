@@ -78,6 +78,8 @@ class Settings(BaseSettings):
             raise ValueError("is not a SQLAlchemy URL, such as postgresql+psycopg://user@host/name") from None
         if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
             raise ValueError("must start with sqlite:/// or postgresql+psycopg://")
+        if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+            raise ValueError("must name a file: each process would have a database in memory of its own")
         return value
 
     @field_validator("jwt_secret")
