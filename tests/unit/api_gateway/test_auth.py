@@ -71,6 +71,8 @@ REFUSED = {
     "without audience": signed(aud=None),
     "without subject": signed(sub=None),
     "empty subject": signed(sub=""),
+    "subject with a control character": signed(sub="a\nb"),
+    "subject of half a character": signed(sub="a\ud800"),
     "scope is a list": signed(scope=["admin"]),
     "unknown critical header": signed(headers={"crit": ["cnf"], "cnf": 1}),
 }
