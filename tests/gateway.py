@@ -23,7 +23,7 @@ from workers.security.tokens import Tokens
 from workers.settings import Settings
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
-SIGNED_UP = {"type": "user.signed_up", "data": {"email": "ada@example.com", "name": "Ada Lovelace"}}
+SIGNED_UP: dict[str, Any] = {"type": "user.signed_up", "data": {"email": "ada@example.com", "name": "Ada Lovelace"}}
 
 
 def bearer(subject: str, *scopes: str, ttl_s: int = 600) -> dict[str, str]:

@@ -13,7 +13,7 @@ from tests.gateway import ADA, WebProcess
 from tests.servers import eventually
 
 ADDRESS, NAME = "very.private@example.com", "A Name Nobody Logs"
-EVENT = {"type": "user.signed_up", "id": "signup-1", "data": {"email": ADDRESS, "name": NAME}}
+EVENT: dict[str, Any] = {"type": "user.signed_up", "id": "signup-1", "data": {"email": ADDRESS, "name": NAME}}
 
 
 def lines_of(web: WebProcess, event: str, count: int = 1) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ def test_no_token_address_or_body_is_ever_logged(web: WebProcess) -> None:
     post, get, token = web.http.post, web.http.get, ADA["Authorization"].removeprefix("Bearer ")
     json_type = {"Content-Type": "application/json"}
     web.post(EVENT)
-    web.post({**EVENT, "data": {**EVENT["data"], "name": f"{NAME} again"}})  # type: ignore[dict-item]
+    web.post({**EVENT, "data": {**EVENT["data"], "name": f"{NAME} again"}})
     web.post({**EVENT, "data": {"email": ADDRESS, "name": NAME, ADDRESS: 1}})
     post("/v1/events", headers={**ADA, **json_type}, content=f'{{"email": "{ADDRESS}", {NAME}')
     post("/v1/events", headers={**ADA, "Content-Type": "text/plain"}, content=ADDRESS)

@@ -61,14 +61,14 @@ def test_a_fit_correlation_id_is_kept(given: str) -> None:
 def test_an_unfit_correlation_id_is_replaced(given: str | None) -> None:
     answered = request(RequestLog(App()), correlation=given)["x-correlation-id"]
     assert answered != given
-    assert UUID(answered)
+    assert UUID(answered).version == 4
 
 
 def test_a_request_is_one_line_with_its_outcome() -> None:
     (line,) = logged(RequestLog(App()), "/v1/events/1")
     assert (line["event"], line["method"], line["status"]) == ("request", "GET", 204)
     assert line["duration_ms"] >= 0
-    assert UUID(line["correlation_id"])
+    assert UUID(line["correlation_id"]).version == 4
 
 
 def test_the_path_is_logged_as_the_route_writes_it() -> None:
@@ -89,7 +89,7 @@ def test_nothing_bound_for_one_request_is_on_the_lines_of_the_next() -> None:
             pass
 
         for method in ("POST", "GET"):
-            scope = {"type": "http", "method": method, "path": "/v1/events", "headers": []}
+            scope: Scope = {"type": "http", "method": method, "path": "/v1/events", "headers": []}
             await RequestLog(app)(scope, nothing, nothing)  # type: ignore[arg-type]
             app.context = {}
 
@@ -111,7 +111,7 @@ def test_a_caller_who_goes_away_is_no_error() -> None:
     async def nothing(*_: object) -> None:
         pass
 
-    scope = {"type": "http", "method": "POST", "path": "/v1/events", "headers": []}
+    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/events", "headers": []}
     with capture_logs() as lines:
         asyncio.run(RequestLog(app)(scope, nothing, nothing))  # type: ignore[arg-type]
     assert [(line["event"], line["log_level"]) for line in lines] == [
