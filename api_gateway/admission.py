@@ -9,7 +9,7 @@ from uuid import uuid4, uuid5
 
 import orjson
 from fastapi import Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from actors.events import CONTRACTS
 from api_gateway.problems import Problem, invalid
@@ -23,6 +23,13 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$", max_len
 SourceUri = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=200)]
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
+
+
 class PostedEvent(BaseModel):
     """An event as a caller posts it. Absent parts are filled in: id at random, source from the caller, time now."""
 
@@ -33,12 +40,12 @@ class PostedEvent(BaseModel):
     id: Identifier | None = None
     source: SourceUri | None = None
     subject: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    time: AwareDatetime | None = None
+    time: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
 
 
 async def body_of(request: Request) -> bytes:
     """The body, read no further than the limit. Raises Problem 413 or 415."""
-    if request.headers.get("Content-Type", "application/json").partition(";")[0].strip() != "application/json":
+    if request.headers.get("Content-Type", "application/json").partition(";")[0].strip().lower() != "application/json":
         raise Problem(415, "Send application/json.", headers={"Accept": "application/json"})
     body = bytearray()
     async for chunk in request.stream():
@@ -57,7 +64,7 @@ def parse(body: bytes) -> PostedEvent:
     try:
         return PostedEvent.model_validate(document)
     except ValidationError as error:
-        raise invalid(error.errors()) from None
+        raise invalid(error.errors(), document) from None
 
 
 def admit(posted: PostedEvent, caller: Caller, correlation: str) -> tuple[Event, str]:
@@ -89,7 +96,7 @@ def _complete(sent: Event, contract: type[Contract]) -> Event:
     try:
         valid = contract.model_validate(data)
     except ValidationError as error:
-        raise invalid(error.errors(), prefix=["data"]) from None
+        raise invalid(error.errors(), data, prefix=["data"]) from None
     fields = valid.model_dump(mode="json", exclude_none=True)
     return replace(sent, data=fields, subject=sent.subject or fields.get("user_id"))
 

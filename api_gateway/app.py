@@ -11,8 +11,9 @@ from uuid import uuid4
 import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from actors.routes import QUEUES, ROUTES
 from api_gateway import health, problems
@@ -67,7 +68,10 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
 
 
 class RequestLog:
-    """One line a request, under a correlation id: the caller's `X-Correlation-ID` where it is fit, else a new one."""
+    """One line a request, under a correlation id: the caller's `X-Correlation-ID` where it is fit, else a new one.
+
+    It is the outermost of ours, so that an unexpected error is logged and answered under that id too.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -77,7 +81,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.monotonic(), 500
+        began, status = time.monotonic(), 0
         given = Headers(scope=scope).get("X-Correlation-ID", "")
         correlation = given if CORRELATION_ID.fullmatch(given) else str(uuid4())
 
@@ -88,10 +92,23 @@ class RequestLog:
                 MutableHeaders(scope=message)["X-Correlation-ID"] = correlation
             await send(message)
 
+        clear_contextvars()  # pipelined requests share a context
         with bound_contextvars(correlation_id=correlation):
             try:
                 await self._app(scope, receive, sending)
+            except ClientDisconnect:
+                log.info("request.abandoned")
+            except Exception:  # the process's edge
+                log.exception("request.failed")
+                if status:
+                    raise  # half an answer is out: only the end of the connection can say that it is not whole
+                await problems.unexpected().response()(scope, receive, sending)
             finally:
                 if not scope["path"].startswith("/health"):
                     took = round((time.monotonic() - began) * 1000, 1)
-                    log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=took)
+                    log.info("request", method=scope["method"], path=_path(scope), status=status, duration_ms=took)
+
+
+def _path(scope: Scope) -> str | None:
+    """The path as the route writes it: what stands in the place of `{user_id}` may be an address, or a token."""
+    return getattr(scope.get("route"), "path", None)

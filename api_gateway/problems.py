@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from workers.errors import UnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+MAX_ERRORS = 50  # a body of nothing but wrong fields is not answered with as many errors
 
 log = structlog.get_logger(__name__)
 
@@ -60,12 +62,22 @@ def unavailable() -> Problem:
     return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def invalid(errors: Sequence[ErrorDetails], prefix: Sequence[str] = ()) -> Problem:
-    """422 with a JSON Pointer (RFC 6901) for every wrong field."""
+def unexpected() -> Problem:
+    """A defect of ours, of which the caller learns nothing but that."""
+    return Problem(500, "Something went wrong on our side; it has been logged.")
+
+
+def invalid(errors: Sequence[ErrorDetails], document: Any, prefix: Sequence[str] = ()) -> Problem:
+    """422 with a JSON Pointer (RFC 6901) for every wrong field of `document`, the first MAX_ERRORS of them."""
+    details: dict[str, list[str]] = {}
+    for error in errors:
+        details.setdefault(pointer([*prefix, *_place(error, document)]), []).append(error["msg"])
     return Problem(
         422,
         "Some fields are not what this type of event needs.",
-        errors=[{"detail": error["msg"], "pointer": pointer([*prefix, *error["loc"]])} for error in errors],
+        errors=[
+            {"detail": "; ".join(messages), "pointer": place} for place, messages in islice(details.items(), MAX_ERRORS)
+        ],
     )
 
 
@@ -74,8 +86,21 @@ def pointer(location: Sequence[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
+def _place(error: ErrorDetails, document: Any) -> Sequence[str | int]:
+    """Where in the document the error is: pydantic's location goes on into the types that it tried there."""
+    location = error["loc"]
+    if error["type"] == "missing":
+        return location
+    for depth, part in enumerate(location):
+        try:
+            document = document[part]
+        except (LookupError, TypeError):
+            return location[:depth]
+    return location
+
+
 def install(app: FastAPI) -> None:
-    """Answer every exception, the framework's own included, with a problem document."""
+    """Answer the errors that are expected, the framework's own included, with a problem document."""
 
     @app.exception_handler(Problem)
     async def problem(_request: Request, error: Problem) -> Response:
@@ -92,8 +117,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def parameters(_request: Request, error: RequestValidationError) -> Response:
-        return invalid(error.errors()).response()
-
-    @app.exception_handler(Exception)
-    async def unexpected(_request: Request, _error: Exception) -> Response:
-        return Problem(500, "Something went wrong on our side; it has been logged.").response()
+        errors = [{"detail": each["msg"], "parameter": str(each["loc"][-1])} for each in error.errors()]
+        return Problem(422, "Some parameters are not what this call needs.", errors=errors).response()

@@ -81,7 +81,7 @@ async def post_event(request: Request, caller: Annotated[Caller, Depends(needs("
         type=event.type,
         subject=event.subject,
         duplicate=outcome is Outcome.DUPLICATE,
-        status_url=_status_url(request, event, posted.source is not None),
+        status_url=_status_url(request, event, unique=posted.id is None and posted.source is None),
     )
 
 
@@ -116,6 +116,7 @@ def get_event_types() -> list[EventType]:
 _REUSED = {"detail": "Use a fresh id, or send the same content.", "pointer": "/id"}
 
 
-def _status_url(request: Request, event: Event, own_source: bool) -> str:
-    query = "?" + urlencode({"source": event.source}) if own_source else ""
+def _status_url(request: Request, event: Event, *, unique: bool) -> str:
+    """Where the event is seen: an id that the caller chose may be another source's too."""
+    query = "" if unique else "?" + urlencode({"source": event.source})
     return f"{request.app.state.settings.gateway_url}/v1/events/{quote(event.id, safe='')}{query}"

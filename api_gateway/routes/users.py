@@ -58,6 +58,6 @@ def _answer(request: Request, profile: dict[str, Any], how: str) -> Response:
     etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
     headers = {"ETag": etag, "X-Cache": how, "Cache-Control": "private, no-cache"}
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
-    if etag in known:
+    if etag in known or known == ["*"]:
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")

@@ -61,8 +61,8 @@ class Tokens:
         if len(token) > MAX_TOKEN_CHARS:
             raise InvalidTokenError("the token is too long")
         claims = self._claims(token)
-        if not isinstance(claims["sub"], str) or not claims["sub"]:
-            raise InvalidTokenError("sub is not a non-empty string")
+        if not isinstance(claims["sub"], str) or not claims["sub"] or not claims["sub"].isprintable():
+            raise InvalidTokenError("sub is not a non-empty string of printable characters")
         for name in ("exp", "iat", "nbf"):
             if not _is_time(claims.get(name, 0)):
                 raise InvalidTokenError(f"{name} is not a finite number")

@@ -62,7 +62,8 @@ def bind(event: Event) -> None:
 def _renderers(production: bool) -> list[Any]:
     if production:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+    plain = structlog.dev.plain_traceback  # structlog's default shows local variables: tokens, addresses, bodies
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=plain)]
 
 
 def _named(process: str) -> Any:

@@ -1,0 +1,140 @@
+"""The gateway as the tests call it: `Gateway` inside this process, `WebProcess` as the process that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from api_gateway.app import create_app
+from tests.servers import eventually, free_port
+from workers.database import Database
+from workers.security.tokens import Tokens
+from workers.settings import Settings
+
+SECRET = "a-secret-of-the-tests-that-is-long-enough"
+SIGNED_UP: dict[str, Any] = {"type": "user.signed_up", "data": {"email": "ada@example.com", "name": "Ada Lovelace"}}
+
+
+def bearer(subject: str, *scopes: str, ttl_s: int = 600) -> dict[str, str]:
+    """The header of a caller."""
+    token = Tokens((SECRET,), issuer="luna", audience="luna").issue(subject, frozenset(scopes), ttl_s)
+    return {"Authorization": f"Bearer {token}"}
+
+
+ADA = bearer("ada", "events:write", "events:read")
+BOB = bearer("bob", "events:write", "events:read")
+OPERATOR = bearer("op", "ops:read")
+
+
+def settings(redis_url: str, **others: str) -> Settings:
+    return Settings.model_validate({"REDIS_URL": redis_url, "JWT_SECRET": SECRET, **others})
+
+
+class Gateway:
+    """The whole application, lifespan included; requests reach it without a network."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.app = create_app(settings, database)
+        self._runner = asyncio.Runner()
+        self._lifespan: AbstractAsyncContextManager[Any] = self.app.router.lifespan_context(self.app)
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False), base_url="http://gateway"
+        )
+
+    def __enter__(self) -> Self:
+        self._runner.run(self._lifespan.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._client.aclose())
+        self._runner.run(self._lifespan.__aexit__(None, None, None))
+        self._runner.close()
+
+    def call(self, method: str, url: str, **options: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, url, **options))
+
+    def get(self, url: str, headers: dict[str, str], **options: Any) -> httpx.Response:
+        return self.call("GET", url, headers=headers, **options)
+
+    def post(self, event: Any, headers: dict[str, str] = ADA) -> httpx.Response:
+        return self.call("POST", "/v1/events", headers=headers, json=event)
+
+    def post_bytes(self, body: Any, **headers: str) -> httpx.Response:
+        return self.call(
+            "POST", "/v1/events", headers={**ADA, "Content-Type": "application/json"} | headers, content=body
+        )
+
+    def post_together(self, events: Sequence[Any], headers: dict[str, str] = ADA) -> list[httpx.Response]:
+        """All of them at the same time."""
+
+        async def posting() -> list[httpx.Response]:
+            return await asyncio.gather(
+                *(self._client.post("/v1/events", headers=headers, json=event) for event in events)
+            )
+
+        return self._runner.run(posting())
+
+
+class WebProcess:
+    """`python -m api_gateway` with these variables and no others; what it says is in `log`."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.port = int(environment.get("LUNA_PORT") or free_port())
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+        self.log = folder / "web.log"
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "LUNA_DATA_DIR": str(folder / "var"),
+            "LUNA_PORT": str(self.port),
+            "JWT_SECRET": SECRET,
+            **environment,
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "api_gateway"],
+                cwd=folder,
+                env=self._environment,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    def __enter__(self) -> Self:
+        eventually(self._answers, what="the gateway's first answer")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        self.process.kill()
+        self.process.wait(10)
+
+    def post(self, event: Any, headers: dict[str, str] = ADA) -> httpx.Response:
+        return self.http.post("/v1/events", headers=headers, json=event)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged, one dict a line: it must run with LUNA_ENV=production."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        return self.listens() and self.http.get("/health/live").is_success
