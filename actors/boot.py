@@ -8,7 +8,6 @@ from dramatiq.middleware import (
     Callbacks,
     CurrentMessage,
     Pipelines,
-    Retries,
     ShutdownNotifications,
     TimeLimit,
 )
@@ -24,9 +23,9 @@ from workers.cache import TaggedCache
 from workers.connection import connect
 from workers.database import Database
 from workers.handlers import Handlers
-from workers.queue import broker as queue
-from workers.queue.middleware import EventStatus, Presence
+from workers.queue.broker import StreamsBroker
 from workers.queue.publisher import Publisher
+from workers.queue.retries import Retries
 from workers.settings import Settings
 from workers.telemetry.middleware import LogContext
 
@@ -41,14 +40,12 @@ MAX_BACKOFF_MS = 10 * 60_000
 def build(settings: Settings) -> dramatiq.Broker:
     """The broker with every actor declared on it. Raises SettingsError when a setting is missing."""
     redis, database = connect(settings.redis), Database(settings.database)
-    broker = queue.build(
-        settings.redis,
+    broker = StreamsBroker(
+        redis,
         # before_* hooks run in this order, after_* hooks in reverse
         middleware=[
             startup.StartChecks(settings, database),  # first: refuse to start before anything else happens
-            Presence(redis),
             LogContext(),  # outermost: every line below it carries the event's ids
-            EventStatus(redis),  # outside Retries: its after_* hook reads the verdict
             AgeLimit(),
             TimeLimit(),
             ShutdownNotifications(),

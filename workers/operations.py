@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -10,6 +11,7 @@ from redis import Redis, RedisError
 
 from workers import keys
 from workers.errors import UnavailableError
+from workers.event import timestamp
 from workers.queue import ledger
 
 MAX_DEPTH = 8  # follow-ups of follow-ups; deeper chains are cut, not followed for ever
@@ -120,9 +122,20 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _actor(entry: ledger.Entry) -> ActorTrace:
-    attempts = [Attempt(number=number, **attempt) for number, attempt in sorted(entry.attempts.items())]
+    attempts = [_attempt(number, attempt) for number, attempt in sorted(entry.attempts.items())]
     return ActorTrace.model_validate(
         {"actor": entry.actor, "queue": entry.queue, "status": entry.status, "attempts": attempts}
+    )
+
+
+def _attempt(number: int, record: dict[str, Any]) -> Attempt:
+    started_at = timestamp(datetime.fromtimestamp(record["at"] / 1000, UTC))
+    return Attempt(
+        number=number,
+        started_at=started_at,
+        worker=record["worker"],
+        duration_ms=record["ms"],
+        error=record.get("error"),
     )
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 from redis import Redis
-from redis.client import Pipeline
 
 from workers import keys
 from workers.event import Event, digest
@@ -57,15 +56,10 @@ def accepted(event: Event, now: str) -> bytes:
     )
 
 
-def write(pipeline: Pipeline, queue: str, event: Event, actor: str, parts: dict[str, Any]) -> None:
-    """Add the parts of one actor's entry to `pipeline`."""
-    name = key(queue, event.id)
-    fields: dict[Any, Any] = {
-        field_name(event, actor, part): value if isinstance(value, str) else orjson.dumps(value)
-        for part, value in parts.items()
-    }
-    pipeline.hset(name, mapping=fields)
-    pipeline.expire(name, RETENTION_S)
+def write(client: Redis, queue: str, event: Event, actor: str, parts: dict[str, Any]) -> None:
+    """Write parts of one actor's entry. Raises redis.RedisError."""
+    fields: dict[Any, Any] = {field_name(event, actor, part): orjson.dumps(value) for part, value in parts.items()}
+    client.hset(key(queue, event.id), mapping=fields)
 
 
 def read(client: Redis, queues: Iterable[str], event_id: str) -> list[Entry]:

@@ -12,7 +12,7 @@ from dramatiq.broker import MessageProxy
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from workers.errors import LunaError
-from workers.queue.middleware import event_of
+from workers.queue.delivery import Delivery
 from workers.telemetry import logs
 
 log = structlog.get_logger(__name__)
@@ -27,9 +27,10 @@ class LogContext(Middleware):
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002 Dramatiq's signature
         """Everything logged in this thread is about this event from now on."""
         self._started.at = time.monotonic()
-        event = event_of(message)
-        if event is not None:
-            logs.bind(event)
+        if isinstance(message, Delivery) and message.event is not None:
+            logs.bind(message.event)
+        else:
+            bind_contextvars(message_id=message.message_id)
         bind_contextvars(actor=message.actor_name, attempt=message.options.get("retries", 0) + 1)
 
     def after_process_message(

@@ -1,0 +1,117 @@
+"""A message as this worker process received it: one entry of a stream, under lease until it is settled."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from dramatiq import Message
+from dramatiq.broker import MessageProxy
+
+from workers.event import Event
+from workers.queue import ledger
+
+if TYPE_CHECKING:
+    from workers.queue.lane import Lane
+
+Outgoing = tuple[Message[Any], int | None, bytes]
+"""A message to be stored: itself, its delay in ms or None, its encoding."""
+
+ATTEMPTS_KEPT = 20
+TRACEBACK_CHARS = 8 * 1024
+ERROR_CHARS = 500
+
+
+class Delivery(MessageProxy):
+    """A message proxy that knows its entry, what its run came to, and what has to be stored before it is settled.
+
+    `deliveries` is the stream's counter: 1 + runs begun and never settled.
+    """
+
+    def __init__(self, message: Message[Any], lane: Lane, entry_id: str, deliveries: int, *, again: bool) -> None:
+        super().__init__(message)
+        self.lane = lane
+        self.entry_id = entry_id
+        self.runs_begun = deliveries - 1
+        self.again = again
+        """whether it may have been delivered before: then its start is recorded before it runs"""
+        self.lost = False
+        """whether another worker has it by now: then nothing is settled"""
+        self.retry_delay_ms: int | None = None
+        """set when it is to be run again"""
+        self.outbox: list[Outgoing] = []
+        """what hooks enqueued while it was processed, stored before it is settled"""
+        self.attempt = int(message.options.get("retries", 0)) + 1
+        self.started_at = 0.0
+        self.duration_s: float | None = None
+        self.error: BaseException | None = None
+
+    @cached_property
+    def event(self) -> Event | None:
+        """The event in it, or None for a message that was not made by the publisher."""
+        envelope = self._message.kwargs.get("event")
+        return Event.from_dict(envelope) if isinstance(envelope, dict) else None
+
+    def begin(self) -> None:
+        """The run begins."""
+        self.started_at = time.time()
+
+    def end(self, error: BaseException | None) -> None:
+        """The run has ended. A failure is added to the attempts that travel with the message."""
+        self.duration_s = time.time() - self.started_at
+        if error is not None:
+            self.fail_with(error)
+
+    def fail_with(self, error: BaseException) -> None:
+        """Remember why it failed, in the message and for the letter it may become."""
+        self.error = error
+        attempts = self._message.options.setdefault("attempts", [])
+        attempts.append(
+            {
+                "number": self.attempt,
+                "at": int((self.started_at or time.time()) * 1000),
+                "ms": None if self.duration_s is None else round(self.duration_s * 1000, 1),
+                "worker": self.lane.consumer,
+                "type": type(error).__qualname__,
+                "message": str(error)[:ERROR_CHARS],
+                "traceback": "".join(traceback.format_exception(error, limit=30))[-TRACEBACK_CHARS:],
+                "place": _place(error),
+            }
+        )
+        del attempts[:-ATTEMPTS_KEPT]
+
+    def clear_exception(self) -> None:
+        """Dramatiq clears it before the settlement is confirmed, but `after_nack` reads it: see `forget`."""
+
+    def forget(self) -> None:
+        """It is settled: break the cycle of exception, traceback and frames."""
+        self._exception = self.error = None
+
+    def ledger_records(self, status: str) -> list[str | bytes]:
+        """Alternating fields and records for the event's ledger; empty for a message without an event."""
+        event = self.event
+        if event is None:
+            return []
+        fields: list[str | bytes] = [ledger.field_name(event, self.actor_name, "status"), status]
+        if self.duration_s is not None:
+            fields += [ledger.field_name(event, self.actor_name, f"attempt:{self.attempt}"), self._attempt()]
+        return fields
+
+    def _attempt(self) -> bytes:
+        record: dict[str, Any] = {
+            "at": int(self.started_at * 1000),
+            "ms": round((self.duration_s or 0) * 1000, 1),
+            "worker": self.lane.consumer,
+        }
+        if self.error is not None:
+            record["error"] = {"type": type(self.error).__name__, "message": str(self.error)[:ERROR_CHARS]}
+        return orjson.dumps(record)
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised, without line numbers, which change with every deploy: `module:function`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].name}" if frames else ""
