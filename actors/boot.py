@@ -47,12 +47,12 @@ def build(settings: Settings) -> dramatiq.Broker:
             startup.StartChecks(settings, database),  # first: refuse to start before anything else happens
             LogContext(),  # outermost: every line below it carries the event's ids
             AgeLimit(),
-            TimeLimit(),
-            ShutdownNotifications(),
             Callbacks(),
             Pipelines(),
             CurrentMessage(),
             Retries(max_retries=MAX_RETRIES, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),
+            ShutdownNotifications(),
+            TimeLimit(),  # innermost: its interrupt is called off before any other hook could be hit by it
         ],
     )
     handlers = Handlers(

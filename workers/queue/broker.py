@@ -34,6 +34,7 @@ from workers.queue.settler import Settler
 
 LEASE_S = 15.0
 SETTLE_TIMEOUT_S = 10.0
+PIPELINED = 1_000
 
 log = structlog.get_logger(__name__)
 
@@ -253,9 +254,9 @@ class StreamsBroker(Broker):
         ready = [(message, body) for message, delay, body in encoded if delay is None]
         if len(ready) == 1:
             self.client.execute_command("XADD", keys.stream(ready[0][0].queue_name), "*", "m", ready[0][1])
-        elif ready:
+        for first in range(0, len(ready) if len(ready) > 1 else 0, PIPELINED):
             pipeline = self.client.pipeline(transaction=False)
-            for message, body in ready:
+            for message, body in ready[first : first + PIPELINED]:
                 pipeline.execute_command("XADD", keys.stream(message.queue_name), "*", "m", body)
             pipeline.execute()
         for message, delay, body in encoded:

@@ -77,9 +77,9 @@ class Keeper:
     def _tick(self) -> None:
         now, lanes = time.monotonic(), list(self._lanes())
         if now >= self._renew_at:
-            for lane in lanes:
-                lane.renew()
             self._renew_at = now + self._lease_s / 3
+            for lane in lanes:
+                self._renew(lane)
         self._say(lanes)
         for lane in lanes:
             self._trim(lane.queue)
@@ -87,6 +87,13 @@ class Keeper:
             self._sweep_at = now + SWEEP_S
             for lane in lanes:
                 lane.leave()
+
+    def _renew(self, lane: Lane) -> None:
+        try:
+            lane.renew()
+        except redis.RedisError as error:  # one shard may be away while the others are not
+            self._renew_at = 0.0
+            log.warning("lease.not_renewed", queue=lane.queue, error=str(error))
 
     def _say(self, lanes: list[Lane]) -> None:
         now, name = int(time.time() * 1000), keys.worker(self._consumer)
