@@ -22,7 +22,7 @@ from apscheduler.triggers.cron import CronTrigger
 from actors.events import JobDue
 from actors.routes import ROUTES
 from workers import startup
-from workers.connection import connect, ping
+from workers.connection import connect
 from workers.errors import UnavailableError
 from workers.event import INTERNAL_SOURCE, Event, timestamp
 from workers.queue.publisher import Publisher
@@ -93,7 +93,7 @@ class Clock:
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     with startup.starting("scheduler") as settings:
-        ping(settings.redis)
+        startup.check_queue(settings)
         clock = Clock(Publisher(connect(settings.redis), ROUTES))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: clock.stopping.set())

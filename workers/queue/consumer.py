@@ -114,8 +114,8 @@ def _decode(payload: bytes, queue: str) -> tuple[Message[Any], DecodeError | Non
     """The message, or one that stands for bytes which are none."""
     try:
         message = Message.decode(payload)
-        message.options.pop("eta", None)  # would make Dramatiq's worker keep it in memory; here delays live in Redis
-        return message, None
     except DecodeError as error:
         raw = base64.b64encode(payload).decode()
         return Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={"raw": raw}), error
+    message.options.pop("eta", None)  # would make Dramatiq's worker keep it in memory; here delays live in Redis
+    return message, None

@@ -25,6 +25,7 @@ from workers.event import Event, Route, digest, timestamp
 from workers.queue import ledger
 from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
 from workers.queue.scripts import PUBLISH, Argument
+from workers.queue.server import Watch
 
 ONCE_WINDOW_S = 24 * 3600
 LONGEST_QUEUE = 1_000_000
@@ -136,9 +137,11 @@ Group = list[tuple[_Item, "asyncio.Future[Outcome]"]]
 class AsyncPublisher:
     """Stores events from asyncio code: what arrives while a call is under way shares the next one."""
 
-    def __init__(self, client: redis.asyncio.Redis, routes: Routes) -> None:
+    def __init__(self, client: redis.asyncio.Redis, routes: Routes, watch: Watch | None = None) -> None:
+        """`watch` tells what the server must confirm and whether it is full."""
         self._client = client
         self._routes = routes
+        self._watch = watch
         self._waiting: list[tuple[_Item, asyncio.Future[Outcome]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -148,6 +151,8 @@ class AsyncPublisher:
         Raises UnavailableError when the store does not confirm; publishing again is then safe. Raises
         MessageTooLargeError.
         """
+        if self._watch is not None and self._watch.full:
+            raise UnavailableError("Redis", "it is nearly full, and takes no new events")
         (route,) = self._routes[event.type]
         stored: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((_item(event, route, body), stored))
@@ -167,7 +172,8 @@ class AsyncPublisher:
     async def _write_queue(self, queue: str, group: Group) -> None:
         try:
             names, args = _call(queue, [item for item, _ in group], LONGEST_QUEUE)
-            answers = await PUBLISH.run_async(self._client, names, args)
+            confirmation = self._watch.confirmation if self._watch else None
+            answers = await PUBLISH.run_async(self._client, names, args, then=confirmation)
         except Exception as error:
             if not isinstance(error, RedisError):
                 log.exception("publisher.failed")  # the task's edge: nobody else would see it, and callers wait
