@@ -42,7 +42,13 @@ class Job(NamedTuple):
     tasks: Sequence[str]
 
 
-JOBS = (Job("purge_expired", CronTrigger.from_crontab("17 3 * * *", timezone=UTC), tasks=["purge_receipts"]),)
+JOBS = (
+    Job(
+        "purge_expired",
+        CronTrigger.from_crontab("17 3 * * *", timezone=UTC),
+        tasks=["purge_receipts", "purge_dead_letters"],
+    ),
+)
 
 
 def tick(job: Job, fire_time: datetime) -> Event:

@@ -16,7 +16,7 @@ from jinja2 import PackageLoader
 from actors import cache, maintenance
 from actors.email import actors as email
 from actors.events import CONTRACTS
-from actors.routes import QUEUE_OF, ROUTES
+from actors.routes import QUEUE_OF, QUEUES, ROUTES
 from actors.users import actors as users
 from workers import mail, startup
 from workers.cache import TaggedCache
@@ -24,6 +24,7 @@ from workers.connection import connect
 from workers.database import Database
 from workers.handlers import Handlers
 from workers.queue.broker import StreamsBroker
+from workers.queue.graveyard import Graveyard
 from workers.queue.publisher import Publisher
 from workers.queue.retries import Retries
 from workers.settings import Settings
@@ -59,6 +60,7 @@ def build(settings: Settings) -> dramatiq.Broker:
         contracts=CONTRACTS,
         database=database,
         publisher=Publisher(redis, ROUTES),
+        graveyard=Graveyard(redis, QUEUES),
         cache=TaggedCache(connect(settings.cache)),
         templates=mail.Templates(PackageLoader("actors.email"), support=settings.email_support),
         transport=mail.transport(settings),

@@ -123,5 +123,11 @@ class JobTaskDue(Contract, type="job.task_due"):
     task: Slug
 
 
+class OperationSliceDue(Contract, type="operation.slice_due"):
+    """A part of an operator's bulk operation is to be worked off."""
+
+    operation_id: UUID
+
+
 CONTRACTS: dict[str, type[Contract]] = {contract.type: contract for contract in Contract.__subclasses__()}
 """Wire type to contract."""

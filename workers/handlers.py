@@ -85,7 +85,7 @@ class Handlers:
         self._database = database
         self._publisher = publisher
         self._cache = cache
-        self._resources = {"database": database, "cache": cache, **resources}
+        self._resources = {"database": database, "publisher": publisher, "cache": cache, **resources}
 
     def declare(self, handler: Handler, queue: str, broker: Broker) -> dramatiq.Actor[..., None]:
         """The Dramatiq actor of a handler. Raises TypeError at boot when it asks for something nobody gave."""

@@ -44,7 +44,7 @@ class Delivery(MessageProxy):
         """set when it is to be run again"""
         self.outbox: list[Outgoing] = []
         """what hooks enqueued while it was processed, stored before it is settled"""
-        self.attempt = int(message.options.get("retries", 0)) + 1
+        self.attempt = int(message.options.get("attempts_before", 0)) + int(message.options.get("retries", 0)) + 1
         self.started_at = 0.0
         self.duration_s: float | None = None
         self.error: BaseException | None = None

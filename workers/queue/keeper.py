@@ -123,6 +123,6 @@ def _work(delivery: Delivery) -> dict[str, Any]:
         "message_id": delivery.message_id,
         "actor": delivery.actor_name,
         "queue": delivery.lane.queue,
-        "event": event.identity if event else None,
+        "event": f"{event.identity}|{delivery.actor_name}" if event else None,
         "since_ms": int(delivery.started_at * 1000),
     }

@@ -22,8 +22,9 @@ RETENTION_S = 7 * 24 * 3600
 
 @dataclass(slots=True)
 class Entry:
-    """One actor's part in one event. `status` is queued, running, retrying, done or dead."""
+    """One actor's part in one event. `status` is queued, retrying, done or dead; running is what workers say."""
 
+    identity: str
     actor: str
     queue: str
     event: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +73,7 @@ def read(client: Redis, queues: Iterable[str], event_id: str) -> list[Entry]:
     for queue, fields in zip(names, pipeline.execute(), strict=True):
         for name, value in fields.items():
             owner, actor, part = name.decode().split("|", 2)
-            entry = found.setdefault(f"{owner}|{actor}", Entry(actor, queue))
+            entry = found.setdefault(f"{owner}|{actor}", Entry(owner, actor, queue))
             _add(entry, part, value)
     return [entry for entry in found.values() if entry.event]
 
