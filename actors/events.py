@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StringConstraints, model_validator
 
-from workers.event import Contract
+from workers.contract import Contract
 
 
 def _printable(text: str) -> str:

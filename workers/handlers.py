@@ -20,9 +20,10 @@ from sqlalchemy import Connection
 
 from workers import receipts
 from workers.cache import TaggedCache
+from workers.contract import Contract
 from workers.database import Database
 from workers.errors import PermanentError, UnavailableError
-from workers.event import Contract, Event
+from workers.event import Event
 from workers.queue.publisher import Publisher
 
 log = structlog.get_logger(__name__)

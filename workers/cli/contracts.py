@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-from workers.event import Contract, Route
+from workers.contract import Contract
+from workers.event import Route
 
 CONTRACTS_MODULE = "actors.events"
 ROUTES_MODULE = "actors.routes"

@@ -14,9 +14,9 @@ from uuid import UUID
 from pydantic import ValidationError
 from redis import Redis, RedisError
 
+from workers.contract import Contract
 from workers.database import Database
 from workers.errors import NotFoundError, RefusedError, UnavailableError
-from workers.event import Contract
 from workers.operations import audit, bulk
 from workers.operations.traces import EventTrace, Traces
 from workers.queue import inspection
