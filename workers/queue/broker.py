@@ -10,8 +10,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from queue import Empty, PriorityQueue
 from secrets import token_hex
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import dramatiq.worker
 import redis
@@ -21,11 +22,13 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
 from dramatiq.errors import ConnectionClosed, QueueJoinTimeout, QueueNotFound
 from dramatiq.middleware import MiddlewareError, SkipMessage
+from dramatiq.worker import ConsumerThread
 from redis import Redis
 
 from workers import keys
 from workers.queue.consumer import StreamsConsumer
 from workers.queue.delivery import Delivery, Outgoing
+from workers.queue.encoding import encode
 from workers.queue.keeper import Keeper
 from workers.queue.lane import WIDEST, Lane
 from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
@@ -242,7 +245,7 @@ class StreamsBroker(Broker):
     def _encoded(self, message: Message[Any]) -> bytes:
         if message.queue_name not in self.queues:
             raise QueueNotFound(message.queue_name)
-        body = message.encode()
+        body = encode(message)
         if len(body) > MAX_MESSAGE_BYTES:
             raise MessageTooLargeError(
                 f"the message for {message.actor_name} has {len(body)} bytes; the limit is {MAX_MESSAGE_BYTES}"
@@ -296,8 +299,21 @@ class StreamsBroker(Broker):
                 log.warning("consumer.not_withdrawn", queue=lane.queue, error=str(error))
 
 
+class _NoDelays(PriorityQueue[Any]):
+    """Stands in for the delay queue that Dramatiq's consumer thread looks into after every message."""
+
+    def get_nowait(self) -> NoReturn:
+        raise NOTHING
+
+
+NOTHING = Empty()
+
+
 class _Lifecycle(Middleware):
     """Tells the broker of its worker's boot and shutdown."""
+
+    def after_consumer_thread_boot(self, broker: Broker, thread: ConsumerThread) -> None:  # noqa: ARG002 Dramatiq's signature
+        thread.delay_queue = _NoDelays()
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 Dramatiq's signature
         if isinstance(broker, StreamsBroker):

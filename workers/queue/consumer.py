@@ -15,6 +15,7 @@ from dramatiq.errors import ActorNotFound, DecodeError
 
 from workers.queue.dead import WorkerLostError
 from workers.queue.delivery import Delivery
+from workers.queue.encoding import decode
 from workers.queue.lane import Entry, Lane
 from workers.queue.settler import Settler
 
@@ -113,7 +114,7 @@ class StreamsConsumer(Consumer):
 def _decode(payload: bytes, queue: str) -> tuple[Message[Any], DecodeError | None]:
     """The message, or one that stands for bytes which are none."""
     try:
-        message = Message.decode(payload)
+        message = decode(payload)
     except DecodeError as error:
         raw = base64.b64encode(payload).decode()
         return Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={"raw": raw}), error

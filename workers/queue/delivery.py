@@ -31,28 +31,33 @@ class Delivery(MessageProxy):
     `deliveries` is the stream's counter: 1 + runs begun and never settled.
     """
 
+    lost = False
+    """whether another worker has it by now: then nothing is settled"""
+    retry_delay_ms: int | None = None
+    """set when it is to be run again"""
+    started_at = 0.0
+    duration_s: float | None = None
+    error: BaseException | None = None
+
     def __init__(self, message: Message[Any], lane: Lane, entry_id: str, deliveries: int, *, again: bool) -> None:
         super().__init__(message)
+        self.message = message
+        # middleware reads these many times for each message, and a proxy's __getattr__ is slow
+        self.actor_name, self.queue_name = message.actor_name, message.queue_name
+        self.options, self.message_id = message.options, message.message_id
         self.lane = lane
         self.entry_id = entry_id
         self.runs_begun = deliveries - 1
         self.again = again
         """whether it may have been delivered before: then its start is recorded before it runs"""
-        self.lost = False
-        """whether another worker has it by now: then nothing is settled"""
-        self.retry_delay_ms: int | None = None
-        """set when it is to be run again"""
         self.outbox: list[Outgoing] = []
         """what hooks enqueued while it was processed, stored before it is settled"""
-        self.attempt = int(message.options.get("attempts_before", 0)) + int(message.options.get("retries", 0)) + 1
-        self.started_at = 0.0
-        self.duration_s: float | None = None
-        self.error: BaseException | None = None
+        self.attempt = self.options.get("attempts_before", 0) + self.options.get("retries", 0) + 1
 
     @cached_property
     def event(self) -> Event | None:
         """The event in it, or None for a message that was not made by the publisher."""
-        envelope = self._message.kwargs.get("event")
+        envelope = self.message.kwargs.get("event")
         return Event.from_dict(envelope) if isinstance(envelope, dict) else None
 
     def begin(self) -> None:
@@ -68,7 +73,7 @@ class Delivery(MessageProxy):
     def fail_with(self, error: BaseException) -> None:
         """Remember why it failed, in the message and for the letter it may become."""
         self.error = error
-        attempts = self._message.options.setdefault("attempts", [])
+        attempts = self.message.options.setdefault("attempts", [])
         attempts.append(
             {
                 "number": self.attempt,

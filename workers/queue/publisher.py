@@ -23,6 +23,7 @@ from workers import keys
 from workers.errors import UnavailableError
 from workers.event import Event, Route, digest, timestamp
 from workers.queue import ledger
+from workers.queue.encoding import encode
 from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
 from workers.queue.scripts import PUBLISH, Argument
 from workers.queue.server import Watch
@@ -68,7 +69,7 @@ def _item(event: Event, route: Route, body: str) -> _Item:
     message = Message[None](
         queue_name=route.queue, actor_name=route.actor, args=(), kwargs={"event": event.to_dict()}, options={}
     )
-    encoded = message.encode()
+    encoded = encode(message)
     if len(encoded) > MAX_MESSAGE_BYTES:
         raise MessageTooLargeError(
             f"the event {event.type} has {len(encoded)} bytes as a message; the limit is {MAX_MESSAGE_BYTES}"

@@ -19,6 +19,7 @@ from workers import keys
 from workers.queue import ledger
 from workers.queue.dead import Letter
 from workers.queue.delivery import Delivery, Outgoing
+from workers.queue.encoding import encode
 from workers.queue.scripts import BURY, SETTLE, Argument
 
 MOST_AT_ONCE = 256
@@ -146,7 +147,11 @@ class Settler:
         args: list[Argument] = [self._consumer, ledger.RETENTION_S]
         for delivery in deliveries:
             again = delivery.retry_delay_ms
-            args += [delivery.entry_id, -1 if again is None else again, "" if again is None else delivery.encode()]
+            args += [
+                delivery.entry_id,
+                -1 if again is None else again,
+                "" if again is None else encode(delivery.message),
+            ]
             records = delivery.ledger_records("done" if again is None else "retrying")
             args += [len(records), *records]
             if records and delivery.event is not None:
