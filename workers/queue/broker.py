@@ -303,10 +303,7 @@ class _NoDelays(PriorityQueue[Any]):
     """Stands in for the delay queue that Dramatiq's consumer thread looks into after every message."""
 
     def get_nowait(self) -> NoReturn:
-        raise NOTHING
-
-
-NOTHING = Empty()
+        raise Empty
 
 
 class _Lifecycle(Middleware):

@@ -33,6 +33,8 @@ class Delivery(MessageProxy):
 
     lost = False
     """whether another worker has it by now: then nothing is settled"""
+    settling = False
+    """whether its run has ended: from then on its settlement finds out whose it is"""
     retry_delay_ms: int | None = None
     """set when it is to be run again"""
     started_at = 0.0

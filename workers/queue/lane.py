@@ -122,7 +122,7 @@ class Lane:
             return
         for entry_id in RENEW.run(self._client, [keys.stream(self.queue)], [self.consumer, *held]):
             delivery = self._held.pop(entry_id.decode(), None)
-            if delivery is not None:
+            if delivery is not None and not delivery.settling:
                 delivery.lost = True
                 log.warning("lease.lost", queue=self.queue, message_id=delivery.message_id)
 

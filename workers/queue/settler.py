@@ -49,6 +49,7 @@ class Settler:
 
     def settle(self, delivery: Delivery) -> None:
         """Settle it soon."""
+        delivery.settling = True
         self._waiting.append(delivery)
         if self._thread is None or self._closing:
             self._start()
