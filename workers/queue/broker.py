@@ -170,6 +170,8 @@ class StreamsBroker(Broker):
         if signal in {"process_message", "skip_message"}:
             self._end(args[0], kwargs.get("exception"))
         self._emit_after(signal, *args, **kwargs)
+        if signal == "process_message" and kwargs.get("exception") is not None:
+            args[0].decide()
 
     def _emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         name = f"after_{signal}"
@@ -178,6 +180,8 @@ class StreamsBroker(Broker):
                 hook(self, *args, **kwargs)
             except Exception:
                 log.critical("hook.failed", hook=name, exc_info=True)
+                if signal == "process_message":
+                    args[0].hook_failed = True
 
     def _hooks_of(self, name: str) -> list[Callable[..., None]]:
         found = self._hooks.get(name)

@@ -42,6 +42,8 @@ class Delivery(MessageProxy):
         """whether another worker has it by now: then nothing is settled"""
         self.retry_delay_ms: int | None = None
         """set when it is to be run again"""
+        self.hook_failed = False
+        """whether a hook that followed its run failed: then it may be that nobody decided what becomes of it"""
         self.outbox: list[Outgoing] = []
         """what hooks enqueued while it was processed, stored before it is settled"""
         self.attempt = int(message.options.get("retries", 0)) + 1
@@ -82,6 +84,11 @@ class Delivery(MessageProxy):
             }
         )
         del attempts[:-ATTEMPTS_KEPT]
+
+    def decide(self) -> None:
+        """It failed, and so did a hook: unless another hook decided, it is a dead letter rather than done."""
+        if self.hook_failed and self.retry_delay_ms is None:
+            self.fail()
 
     def clear_exception(self) -> None:
         """Dramatiq clears it before the settlement is confirmed, but `after_nack` reads it: see `forget`."""
