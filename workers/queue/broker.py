@@ -22,6 +22,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
 from dramatiq.errors import ConnectionClosed, QueueJoinTimeout, QueueNotFound
 from dramatiq.middleware import MiddlewareError, SkipMessage
+from dramatiq.middleware.threading import Interrupt
 from dramatiq.worker import ConsumerThread
 from redis import Redis
 
@@ -82,10 +83,6 @@ class StreamsBroker(Broker):
         current: Delivery | None = getattr(self._processing, "delivery", None)
         if current is None:
             self._enqueue_now([(message, delay)])
-        elif cast("object", message) is current:
-            self.emit_before("enqueue", message, delay)
-            current.retry_delay_ms = int(delay or 0)
-            self.emit_after("enqueue", message, delay)
         else:
             self._enqueue_with(current, message, delay)
         return message
@@ -173,6 +170,8 @@ class StreamsBroker(Broker):
         if signal in {"process_message", "skip_message"}:
             self._end(args[0], kwargs.get("exception"))
         self._emit_after(signal, *args, **kwargs)
+        if signal == "process_message" and kwargs.get("exception") is not None:
+            args[0].decide()
 
     def _emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         name = f"after_{signal}"
@@ -181,6 +180,13 @@ class StreamsBroker(Broker):
                 hook(self, *args, **kwargs)
             except Exception:
                 log.critical("hook.failed", hook=name, exc_info=True)
+                if signal == "process_message":
+                    args[0].hook_failed = True
+            except Interrupt:
+                if signal != "process_message":
+                    raise
+                log.warning("hook.interrupted", hook=name)
+                args[0].lost = True  # a time limit that fired too late: settle nothing, it comes again
 
     def _hooks_of(self, name: str) -> list[Callable[..., None]]:
         found = self._hooks.get(name)
@@ -195,7 +201,7 @@ class StreamsBroker(Broker):
     def _begin(self, delivery: Delivery) -> None:
         self._processing.delivery = delivery
         delivery.begin()
-        if delivery.again and not self._may_run(delivery):
+        if (delivery.again or delivery.lost) and not self._may_run(delivery):
             self._processing.delivery = None
             raise SkipMessage("another worker has this message by now")
         self._running[threading.get_ident()] = delivery
@@ -215,7 +221,13 @@ class StreamsBroker(Broker):
             delivery.end(error)
 
     def _reject(self, delivery: Delivery) -> None:
-        self.emit_before("nack", delivery)
+        self._processing.delivery = delivery
+        try:
+            self.emit_before("nack", delivery)
+        except MiddlewareError:
+            log.exception("message.rejected_all_the_same", message_id=delivery.message_id)
+        finally:
+            self._processing.delivery = None
 
     def _confirmed(self, delivery: Delivery) -> None:
         self._emit_after("nack" if delivery.failed else "ack", delivery)
@@ -223,34 +235,34 @@ class StreamsBroker(Broker):
     # Storing messages
 
     def _enqueue_now(self, messages: Sequence[tuple[Message[Any], int | None]]) -> None:
-        encoded = [(message, delay, self._encoded(message)) for message, delay in messages]
-        for message, delay, _ in encoded:
-            self.emit_before("enqueue", message, delay)
+        for message, delay in messages:
+            self._announce(message, delay)
+        encoded = [(message, delay, _encoded(message)) for message, delay in messages]
         try:
             self._store(encoded)
         except redis.RedisError as error:
             raise ConnectionClosed(error) from error
 
     def _enqueue_with(self, current: Delivery, message: Message[Any], delay: int | None) -> None:
-        """Dramatiq swallows what a hook raises, so a message that can never be stored fails the one that asked."""
+        """Dramatiq swallows what a hook raises, so what can never be stored fails the message that asked for it."""
         try:
-            body = self._encoded(message)
+            self._announce(message, delay)
+            wait = None if delay is None else max(0, int(delay))
+            if cast("object", message) is not current:
+                current.outbox.append((message, wait, _encoded(message)))  # `after_enqueue` once it is stored
+                return
+            current.retry_delay_ms = wait or 0
         except Exception as error:
             current.fail()
             current.fail_with(error)
             raise
-        self.emit_before("enqueue", message, delay)
-        current.outbox.append((message, delay, body))  # `after_enqueue` follows once it is stored
+        self.emit_after("enqueue", message, delay)
 
-    def _encoded(self, message: Message[Any]) -> bytes:
+    def _announce(self, message: Message[Any], delay: int | None) -> None:
+        """Hooks may add to a message before it is encoded."""
         if message.queue_name not in self.queues:
             raise QueueNotFound(message.queue_name)
-        body = encode(message)
-        if len(body) > MAX_MESSAGE_BYTES:
-            raise MessageTooLargeError(
-                f"the message for {message.actor_name} has {len(body)} bytes; the limit is {MAX_MESSAGE_BYTES}"
-            )
-        return body
+        self.emit_before("enqueue", message, delay)
 
     def _store(self, encoded: Sequence[Outgoing]) -> None:
         """Write messages, in one pipeline where there are many. Raises redis.RedisError."""
@@ -297,6 +309,15 @@ class StreamsBroker(Broker):
                 lane.leave()
             except redis.RedisError as error:
                 log.warning("consumer.not_withdrawn", queue=lane.queue, error=str(error))
+
+
+def _encoded(message: Message[Any]) -> bytes:
+    body = encode(message)
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise MessageTooLargeError(
+            f"the message for {message.actor_name} has {len(body)} bytes; the limit is {MAX_MESSAGE_BYTES}"
+        )
+    return body
 
 
 class _NoDelays(PriorityQueue[Any]):

@@ -23,6 +23,9 @@ MOST_RUNS_BEGUN = 3
 PARK_MS = 15 * 1000
 PARKED_AT_MOST_S = 3600
 
+COUNTERS = ("retries", "waits", "waits_since", "unknown_since")
+"""Options that this package calculates with."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -116,7 +119,42 @@ def _decode(payload: bytes, queue: str) -> tuple[Message[Any], DecodeError | Non
     try:
         message = decode(payload)
     except DecodeError as error:
-        raw = base64.b64encode(payload).decode()
-        return Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={"raw": raw}), error
+        return _undecodable(payload, queue), error
+    if not _shaped(message):
+        return _undecodable(payload, queue), DecodeError("Its fields have wrong types.", payload, None)
     message.options.pop("eta", None)  # would make Dramatiq's worker keep it in memory; here delays live in Redis
+    if not _classes(message.options.get("throws")):
+        del message.options["throws"]  # `isinstance` with anything else ends Dramatiq's worker thread
+    if message.queue_name != queue:
+        message = message.copy(queue_name=queue)  # Dramatiq's worker finds the consumer by this name
     return message, None
+
+
+def _undecodable(payload: bytes, queue: str) -> Message[Any]:
+    raw = base64.b64encode(payload).decode()
+    return Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={"raw": raw})
+
+
+def _shaped(message: Message[Any]) -> bool:
+    """Whether each field has the type that Dramatiq's worker, its middleware and this package take for granted."""
+    claimed: Any = message
+    options = claimed.options
+    return (
+        isinstance(claimed.queue_name, str)
+        and isinstance(claimed.actor_name, str)
+        and isinstance(claimed.message_id, str)
+        and isinstance(claimed.message_timestamp, int | float)
+        and isinstance(claimed.kwargs, dict)
+        and isinstance(options, dict)
+        and (not options or _counted(options))
+    )
+
+
+def _counted(options: dict[str, Any]) -> bool:
+    counters = all(isinstance(options.get(name, 0), int | float) for name in COUNTERS)
+    return counters and isinstance(options.get("attempts", []), list)
+
+
+def _classes(throws: object) -> bool:
+    kinds = throws if isinstance(throws, tuple) else (throws,)
+    return throws is None or all(isinstance(kind, type) for kind in kinds)

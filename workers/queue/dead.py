@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+from dramatiq import get_encoder
 from dramatiq.errors import ActorNotFound, DecodeError
 
 from workers import keys
@@ -61,7 +63,20 @@ class Letter(NamedTuple):
     @property
     def arguments(self) -> list[Argument]:
         """The arguments of bury.lua that describe the letter."""
-        return [self.id, orjson.dumps(self.body), self.actor, self.reason, self.fingerprint]
+        return [self.id, self._encoded(), self.actor, self.reason, self.fingerprint]
+
+    def _encoded(self) -> bytes:
+        """As JSON; a message that has what JSON may not hold (lone surrogates, 65 bits) is kept as raw bytes."""
+        try:
+            return orjson.dumps(self.body)
+        except TypeError:
+            message = self.body["message"]
+            try:
+                encoded = get_encoder().encode(message)
+            except (TypeError, ValueError):
+                encoded = repr(message).encode(errors="backslashreplace")
+            raw = {"raw": base64.b64encode(encoded).decode()}
+            return orjson.dumps({**self.body, "message": {**message, "args": [], "kwargs": {}, "options": raw}})
 
     @classmethod
     def of(cls, delivery: Delivery) -> Letter:

@@ -35,6 +35,8 @@ class Delivery(MessageProxy):
     """whether another worker has it by now: then nothing is settled"""
     settling = False
     """whether its run has ended: from then on its settlement finds out whose it is"""
+    hook_failed = False
+    """whether a hook that followed its run failed: then it may be that nobody decided what becomes of it"""
     retry_delay_ms: int | None = None
     """set when it is to be run again"""
     started_at = 0.0
@@ -60,7 +62,10 @@ class Delivery(MessageProxy):
     def event(self) -> Event | None:
         """The event in it, or None for a message that was not made by the publisher."""
         envelope = self.message.kwargs.get("event")
-        return Event.from_dict(envelope) if isinstance(envelope, dict) else None
+        try:
+            return Event.from_dict(envelope) if isinstance(envelope, dict) else None
+        except KeyError:
+            return None  # an argument that is only called so
 
     def begin(self) -> None:
         """The run begins."""
@@ -83,12 +88,17 @@ class Delivery(MessageProxy):
                 "ms": None if self.duration_s is None else round(self.duration_s * 1000, 1),
                 "worker": self.lane.consumer,
                 "type": type(error).__qualname__,
-                "message": str(error)[:ERROR_CHARS],
-                "traceback": "".join(traceback.format_exception(error, limit=30))[-TRACEBACK_CHARS:],
+                "message": _text(error),
+                "traceback": _printable("".join(traceback.format_exception(error, limit=30))[-TRACEBACK_CHARS:]),
                 "place": _place(error),
             }
         )
         del attempts[:-ATTEMPTS_KEPT]
+
+    def decide(self) -> None:
+        """It failed, and so did a hook: unless another hook decided, it is a dead letter rather than done."""
+        if self.hook_failed and self.retry_delay_ms is None:
+            self.fail()
 
     def clear_exception(self) -> None:
         """Dramatiq clears it before the settlement is confirmed, but `after_nack` reads it: see `forget`."""
@@ -114,8 +124,20 @@ class Delivery(MessageProxy):
             "worker": self.lane.consumer,
         }
         if self.error is not None:
-            record["error"] = {"type": type(self.error).__name__, "message": str(self.error)[:ERROR_CHARS]}
+            record["error"] = {"type": type(self.error).__name__, "message": _text(self.error)}
         return orjson.dumps(record)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return _printable(str(error)[:ERROR_CHARS])
+    except Exception:  # noqa: BLE001 an error's own code may do anything, and must not cost its message
+        return "<it cannot be printed>"
+
+
+def _printable(text: str) -> str:
+    """Lone surrogates, which file names may hold, have no place in UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _place(error: BaseException) -> str:

@@ -172,7 +172,8 @@ class Lane:
             *("GROUP", GROUP, self.consumer, "COUNT", room, "BLOCK", max(1, int(block_s * 1000))),
             *("STREAMS", keys.stream(self.queue), ">"),
         )
-        return [(entry_id.decode(), fields[b"m"], 1, False) for entry_id, fields in _flat(answer)]
+        # the value of the only field: an entry that somebody else wrote must not lose those that came with it
+        return [(entry_id.decode(), next(iter(fields.values())), 1, False) for entry_id, fields in _flat(answer)]
 
     def _tend(self, room: int) -> list[Entry]:
         q, now = self.queue, time.monotonic()

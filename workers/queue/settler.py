@@ -108,12 +108,10 @@ class Settler:
         failed: list[Delivery] = []
         by_queue: dict[str, list[Delivery]] = defaultdict(list)
         for delivery in group:
-            try:
-                self._store_outbox(delivery)
-            except redis.RedisError as error:
-                log.debug("outbox.unstored", message_id=delivery.message_id, error=str(error))
-                failed.append(delivery)
-                continue
+            if delivery.outbox and not delivery.lost:
+                failed += self._try(self._store_outbox, [delivery])
+                if delivery.outbox:
+                    continue
             if delivery.lost:
                 self._done_with(delivery, owned=False)
             elif delivery.failed:
@@ -124,10 +122,11 @@ class Settler:
             failed += self._try(self._settle_queue, deliveries)
         return failed
 
-    def _store_outbox(self, delivery: Delivery) -> None:
-        if delivery.outbox and not delivery.lost:
-            self._store(delivery.outbox)
-            delivery.outbox = []
+    def _store_outbox(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            while delivery.outbox:  # one by one: what is stored is not stored again when the next cannot be
+                self._store(delivery.outbox[:1])
+                del delivery.outbox[0]
 
     def _try(self, step: Callable[[list[Delivery]], None], deliveries: list[Delivery]) -> list[Delivery]:
         try:
@@ -137,9 +136,10 @@ class Settler:
             return deliveries
         except Exception:
             # the thread's edge: a settlement that cannot even be written down must not stop all others; its lease ends
-            log.exception("settlement.impossible", messages=[delivery.message_id for delivery in deliveries])
-            for delivery in deliveries:
-                self._done_with(delivery, owned=False)
+            if len(deliveries) > 1:
+                return [failed for delivery in deliveries for failed in self._try(step, [delivery])]
+            log.exception("settlement.impossible", message_id=deliveries[0].message_id)
+            self._done_with(deliveries[0], owned=False)
         return []
 
     def _settle_queue(self, deliveries: list[Delivery]) -> None:
