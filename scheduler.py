@@ -22,7 +22,7 @@ from apscheduler.triggers.cron import CronTrigger
 from actors.events import JobDue
 from actors.routes import ROUTES
 from workers import startup
-from workers.connection import connect, ping
+from workers.connection import connect
 from workers.errors import UnavailableError
 from workers.event import INTERNAL_SOURCE, Event, timestamp
 from workers.queue.publisher import Publisher
@@ -43,7 +43,13 @@ class Job(NamedTuple):
     tasks: Sequence[str]
 
 
-JOBS = (Job("purge_expired", CronTrigger.from_crontab("17 3 * * *", timezone=UTC), tasks=["purge_receipts"]),)
+JOBS = (
+    Job(
+        "purge_expired",
+        CronTrigger.from_crontab("17 3 * * *", timezone=UTC),
+        tasks=["purge_receipts", "purge_dead_letters"],
+    ),
+)
 
 
 def tick(job: Job, fire_time: datetime) -> Event:
@@ -97,7 +103,7 @@ def main() -> None:
     # when a second signal follows at once, and wait for itself for ever.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     with startup.starting("scheduler") as settings:
-        ping(settings.redis)
+        startup.check_queue(settings)
         clock = Clock(Publisher(connect(settings.redis), ROUTES))
         scheduler = BackgroundScheduler(timezone=UTC, executors={"default": FireTimes()})
         for job in JOBS:

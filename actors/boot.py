@@ -8,7 +8,6 @@ from dramatiq.middleware import (
     Callbacks,
     CurrentMessage,
     Pipelines,
-    Retries,
     ShutdownNotifications,
     TimeLimit,
 )
@@ -17,16 +16,17 @@ from jinja2 import PackageLoader
 from actors import cache, maintenance
 from actors.email import actors as email
 from actors.events import CONTRACTS
-from actors.routes import QUEUE_OF, ROUTES
+from actors.routes import QUEUE_OF, QUEUES, ROUTES
 from actors.users import actors as users
 from workers import mail, startup
 from workers.cache import TaggedCache
 from workers.connection import connect
 from workers.database import Database
 from workers.handlers import Handlers
-from workers.queue import broker as queue
-from workers.queue.middleware import EventStatus, Presence
+from workers.queue.broker import StreamsBroker
+from workers.queue.graveyard import Graveyard
 from workers.queue.publisher import Publisher
+from workers.queue.retries import Retries
 from workers.settings import Settings
 from workers.telemetry.middleware import LogContext
 
@@ -41,28 +41,27 @@ MAX_BACKOFF_MS = 10 * 60_000
 def build(settings: Settings) -> dramatiq.Broker:
     """The broker with every actor declared on it. Raises SettingsError when a setting is missing."""
     redis, database = connect(settings.redis), Database(settings.database)
-    broker = queue.build(
-        settings.redis,
+    broker = StreamsBroker(
+        redis,
         # before_* hooks run in this order, after_* hooks in reverse
         middleware=[
             startup.StartChecks(settings, database),  # first: refuse to start before anything else happens
             startup.StopOnce(),
-            Presence(redis),
             LogContext(),  # outermost: every line below it carries the event's ids
-            EventStatus(redis),  # outside Retries: its after_* hook reads the verdict
             AgeLimit(),
-            TimeLimit(),
-            ShutdownNotifications(),
             Callbacks(),
             Pipelines(),
             CurrentMessage(),
             Retries(max_retries=MAX_RETRIES, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),
+            ShutdownNotifications(),
+            TimeLimit(),  # innermost: its interrupt is called off before any other hook could be hit by it
         ],
     )
     handlers = Handlers(
         contracts=CONTRACTS,
         database=database,
         publisher=Publisher(redis, ROUTES),
+        graveyard=Graveyard(redis, QUEUES),
         cache=TaggedCache(connect(settings.cache)),
         templates=mail.Templates(PackageLoader("actors.email"), support=settings.email_support),
         transport=mail.transport(settings),

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StringConstraints, model_validator
 
-from workers.event import Contract
+from workers.contract import Contract
 
 SPACES = "\u00a0\u202f\u3000"  # no-break and ideographic spaces: str.isprintable knows the ASCII one only
 JOINERS = "\u200c\u200d"  # format characters that Persian, the scripts of India and emoji are spelled with
@@ -124,6 +124,12 @@ class JobTaskDue(Contract, type="job.task_due"):
     job: Slug
     fire_time: UtcMoment
     task: Slug
+
+
+class OperationSliceDue(Contract, type="operation.slice_due"):
+    """A part of an operator's bulk operation is to be worked off."""
+
+    operation_id: UUID
 
 
 CONTRACTS: dict[str, type[Contract]] = {

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
+from redis import RedisError
 from sqlalchemy import Connection
 
-from actors.events import JobDue, JobTaskDue
+from actors.events import JobDue, JobTaskDue, OperationSliceDue
+from actors.routes import WORK_OPERATION
 from workers import receipts
-from workers.errors import PermanentError
+from workers.database import Database
+from workers.errors import PermanentError, UnavailableError
+from workers.event import Event
 from workers.handlers import Work, handler
+from workers.operations import bulk
+from workers.queue import dead
+from workers.queue.graveyard import Graveyard
+from workers.queue.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -23,21 +31,44 @@ def run_job(data: JobDue, work: Work) -> None:
 
 
 @handler("maintenance.run_task")
-def run_task(data: JobTaskDue, work: Work) -> None:
+def run_task(data: JobTaskDue, work: Work, graveyard: Graveyard) -> None:
     """Run one task. Raises PermanentError for a task this version does not know."""
     task = TASKS.get(data.task)
     if task is None:
         raise PermanentError(f"there is no task {data.task!r}")
-    rows = task(work.connection, work.now)
+    rows = task(work.connection, graveyard, work.now)
     log.info("task.finished", job=data.job, task=data.task, rows=rows)
 
 
-def purge_receipts(connection: Connection, now: datetime) -> int:
+@handler("maintenance.work_operation")
+def work_operation(
+    event: Event, data: OperationSliceDue, database: Database, graveyard: Graveyard, publisher: Publisher
+) -> None:
+    """Work off one slice of a bulk operation, and ask for the next. Raises UnavailableError while Redis is away."""
+    try:
+        more = bulk.work(database, graveyard, data.operation_id)
+    except RedisError as error:
+        raise UnavailableError("Redis", str(error)) from error
+    if more:
+        next_slice = event.follow_up(data, actor=WORK_OPERATION.actor, number=0)
+        publisher.publish_follow_ups(event, WORK_OPERATION.actor, [next_slice])
+
+
+def purge_receipts(connection: Connection, _graveyard: Graveyard, now: datetime) -> int:
     """Delete receipts past their retention; how many."""
     return receipts.purge(connection, now - receipts.KEPT_FOR)
 
 
-TASKS: dict[str, Callable[[Connection, datetime], int]] = {"purge_receipts": purge_receipts}
-"""Task name to what it does; it returns the number of rows it touched."""
+def purge_dead_letters(_connection: Connection, graveyard: Graveyard, now: datetime) -> int:
+    """Discard dead letters past their retention; how many."""
+    before = now - timedelta(seconds=dead.RETENTION_S)
+    return graveyard.purge(int(before.timestamp() * 1000))
 
-HANDLERS = (run_job, run_task)
+
+TASKS: dict[str, Callable[[Connection, Graveyard, datetime], int]] = {
+    "purge_receipts": purge_receipts,
+    "purge_dead_letters": purge_dead_letters,
+}
+"""Task name to what it does; it returns the number of rows or letters it touched."""
+
+HANDLERS = (run_job, run_task, work_operation)

@@ -10,6 +10,7 @@ CACHE_INVALIDATE = Route("cache.invalidate", queue="cache")
 EMAIL_DELIVER = Route("email.deliver", queue="email")
 RUN_JOB = Route("maintenance.run_job", queue="maintenance")
 RUN_TASK = Route("maintenance.run_task", queue="maintenance")
+WORK_OPERATION = Route("maintenance.work_operation", queue="maintenance")
 
 # An event from outside has exactly one route, so that half of it can never be accepted; fan-out is by follow-ups.
 ROUTES: dict[str, tuple[Route, ...]] = {
@@ -21,6 +22,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "cache.invalidation_requested": (CACHE_INVALIDATE,),
     "job.due": (RUN_JOB,),
     "job.task_due": (RUN_TASK,),
+    "operation.slice_due": (WORK_OPERATION,),
 }
 
 QUEUE_OF: dict[str, str] = {route.actor: route.queue for routes in ROUTES.values() for route in routes}

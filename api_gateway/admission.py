@@ -13,7 +13,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from actors.events import CONTRACTS
 from api_gateway.problems import Problem, invalid
-from workers.event import INTERNAL_SOURCE, NAMESPACE, Contract, Event, timestamp
+from workers.contract import Contract
+from workers.event import INTERNAL_SOURCE, NAMESPACE, Event, timestamp
 from workers.queue.publisher import fingerprint
 from workers.security.tokens import Caller
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from workers.connection import connect, connect_async
 from workers.database import Database
 from workers.operations import Operations
 from workers.queue.publisher import AsyncPublisher
+from workers.queue.server import Watch
 from workers.security.tokens import Tokens
 from workers.settings import Settings
 
@@ -38,9 +40,12 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = connect_async(settings.redis)
-        app.state.publisher = AsyncPublisher(client, ROUTES)
+        watch = Watch(client, settings.durability)
+        watching = asyncio.create_task(watch.run())
+        app.state.publisher = AsyncPublisher(client, ROUTES, watch)
         log.info("gateway.started", url=settings.gateway_url)
         yield
+        watching.cancel()
         await client.aclose()
         database.close()
         log.info("gateway.stopped")

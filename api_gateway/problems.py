@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from workers.errors import UnavailableError
+from workers.queue.limits import MessageTooLargeError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -56,9 +57,11 @@ def unauthorized() -> Problem:
     return Problem(401, "A valid bearer token is needed.", headers=challenge)
 
 
-def unavailable() -> Problem:
+UNCONFIRMED = "The event store cannot confirm just now. Send the same request again, under the same id."
+
+
+def unavailable(detail: str = UNCONFIRMED) -> Problem:
     """The store cannot promise just now; the same request under the same id is safe to send again."""
-    detail = "The event store cannot confirm just now. Send the same request again, under the same id."
     return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
@@ -110,6 +113,10 @@ def install(app: FastAPI) -> None:
     async def away(_request: Request, error: UnavailableError) -> Response:
         log.warning("request.refused", reason=str(error))
         return unavailable().response()
+
+    @app.exception_handler(MessageTooLargeError)
+    async def too_large(_request: Request, error: MessageTooLargeError) -> Response:
+        return Problem(413, f"{error}.").response()
 
     @app.exception_handler(HTTPException)
     async def framework(_request: Request, error: HTTPException) -> Response:

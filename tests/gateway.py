@@ -98,6 +98,7 @@ class WebProcess:
             "LUNA_DATA_DIR": str(folder / "var"),
             "LUNA_PORT": str(self.port),
             "JWT_SECRET": SECRET,
+            "LUNA_DURABILITY": "memory",  # what the server that tests share promises
             **environment,
         }
         with self.log.open("wb") as log:

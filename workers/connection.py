@@ -1,9 +1,13 @@
-"""Redis clients with deadlines. Opening one does no I/O: connections are made on first use."""
+"""Redis clients with deadlines. Opening one does no I/O: connections are made on first use.
+
+Addresses: redis://, rediss://, unix://, redis+cluster://host:port,host:port and redis+sentinel://host:port,…/name/db.
+"""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import redis
 import redis.asyncio
@@ -17,43 +21,97 @@ CONNECT_TIMEOUT_S = 1.0
 CALL_TIMEOUT_S = 5.0
 RETRIES = 2  # a dropped idle connection is opened again at once; an absent server is reported within a second
 
+CLUSTER, SENTINEL = "redis+cluster", "redis+sentinel"
+
+
+class Address(NamedTuple):
+    """The parts of a URL that names several servers."""
+
+    scheme: str
+    nodes: list[tuple[str, int]]
+    user: str | None
+    password: str | None
+    path: list[str]
+
 
 def connect(url: str) -> redis.Redis:
-    """A synchronous client; thread-safe. Raises nothing until it is used."""
-    return redis.Redis.from_url(
-        url,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=CALL_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES),
-    )
+    """A synchronous client; thread-safe.
+
+    Raises nothing until it is used, but for a Cluster, which is asked for its nodes at once: UnavailableError.
+    """
+    address = _address(url)
+    options: dict[str, Any] = {"retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES), **_deadlines()}
+    if address.scheme == CLUSTER:
+        nodes = [redis.cluster.ClusterNode(*node) for node in address.nodes]
+        try:
+            cluster = redis.RedisCluster(startup_nodes=nodes, **_login(address), **options)
+        except redis.RedisError as error:
+            raise UnavailableError(f"Redis at {masked(url)}", str(error)) from None
+        return cast("redis.Redis", cluster)  # it answers what a Redis answers, for keys that share a slot
+    if address.scheme == SENTINEL:
+        name, database = _master(address)
+        sentinel = redis.Sentinel(address.nodes, sentinel_kwargs=_deadlines())
+        return cast("redis.Redis", sentinel.master_for(name, db=database, **_login(address), **options))
+    return redis.Redis.from_url(url, **options)
 
 
 def connect_async(url: str) -> redis.asyncio.Redis:
     """The same for asyncio; one event loop each."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=CALL_TIMEOUT_S,
-        retry=AsyncRetry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES),
-    )
+    address = _address(url)
+    options: dict[str, Any] = {"retry": AsyncRetry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES), **_deadlines()}
+    if address.scheme == CLUSTER:
+        nodes = [redis.asyncio.cluster.ClusterNode(*node) for node in address.nodes]
+        client = redis.asyncio.RedisCluster(startup_nodes=nodes, **_login(address), **options)
+        return cast("redis.asyncio.Redis", client)
+    if address.scheme == SENTINEL:
+        name, database = _master(address)
+        sentinel = redis.asyncio.Sentinel(address.nodes, sentinel_kwargs=_deadlines())
+        return cast("redis.asyncio.Redis", sentinel.master_for(name, db=database, **_login(address), **options))
+    return redis.asyncio.Redis.from_url(url, **options)
 
 
 def ping(url: str) -> None:
     """Raise UnavailableError, in one line, unless the server answers."""
-    client = connect(url)
     try:
-        client.ping()
+        client = connect(url)
+        try:
+            client.ping()
+        finally:
+            client.close()
     except redis.RedisError as error:
         raise UnavailableError(f"Redis at {masked(url)}", str(error)) from None
-    finally:
-        client.close()
 
 
 def masked(url: str) -> str:
     """The URL with its password hidden, for logs and people."""
     url = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)  # redis-py reads a password there too
     parts = urlsplit(url)
-    if parts.password is None:
+    if "@" not in parts.netloc or ":" not in parts.netloc.rpartition("@")[0]:
         return url
-    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+    user, host = parts.netloc.partition(":")[0], parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+
+
+def _deadlines() -> dict[str, Any]:
+    return {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_timeout": CALL_TIMEOUT_S}
+
+
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    default = 26379 if parts.scheme == SENTINEL else 6379
+    nodes = [
+        (host, int(port or default)) for host, _, port in (node.partition(":") for node in hosts.split(",") if node)
+    ]
+    path = [part for part in parts.path.split("/") if part]
+    return Address(parts.scheme, nodes, unquote(user) or None, unquote(password) or None, path)
+
+
+def _login(address: Address) -> dict[str, Any]:
+    return {"username": address.user, "password": address.password}
+
+
+def _master(address: Address) -> tuple[str, int]:
+    name, database, *_ = [*address.path, "mymaster", "0"] if not address.path else [*address.path, "0"]
+    return name, int(database)

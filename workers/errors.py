@@ -2,6 +2,8 @@
 
 LunaError
 ├── SettingsError         a setting is wrong: the process refuses to start
+├── NotFoundError         an operator named something that is not there
+├── RefusedError          an operator asked for something that must not be done
 ├── PermanentError        no retry can help: straight to the dead letters
 └── TransientError        worth another attempt, with backoff
     └── UnavailableError  something this process needs (Redis, database, mail server) cannot be reached
@@ -14,6 +16,14 @@ class LunaError(Exception):
 
 class SettingsError(LunaError):
     """A setting is missing or wrong; the text names the variable."""
+
+
+class NotFoundError(LunaError):
+    """There is no such queue, dead letter or operation."""
+
+
+class RefusedError(LunaError):
+    """What was asked for would break a rule; the text says which."""
 
 
 class PermanentError(LunaError):

@@ -1,6 +1,6 @@
-"""The CloudEvents 1.0 envelope, the base of every contract, and the route of an event to an actor.
+"""The CloudEvents 1.0 envelope, and the route of an event to an actor.
 
-Everything that travels through a queue is an `Event`; what its `data` means is a `Contract`.
+Everything that travels through a queue is an `Event`; what its `data` means is a `Contract`, in workers/contract.py.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict
+if TYPE_CHECKING:
+    from workers.contract import Contract
 
 NAMESPACE = UUID("6d5b0a3c-5d0c-5a4e-9f0b-6c756e610000")
 """The UUIDv5 namespace of every id that Luna derives rather than receives."""
@@ -26,31 +27,6 @@ class Route(NamedTuple):
 
     actor: str
     queue: str
-
-
-class Contract(BaseModel):
-    """What an event's `data` holds. Subclasses name their wire type: `class Paid(Contract, type="order.paid")`.
-
-    `external` says whether callers may post it; `terminal` that it deliberately goes to no actor.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    type: ClassVar[str]
-    external: ClassVar[bool] = False
-    terminal: ClassVar[bool] = False
-
-    def __init_subclass__(
-        cls,
-        *,
-        type: str | None = None,  # noqa: A002 CloudEvents' own word
-        external: bool = False,
-        terminal: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init_subclass__(**kwargs)
-        if type is not None:
-            cls.type, cls.external, cls.terminal = type, external, terminal
 
 
 @dataclass(frozen=True, slots=True)

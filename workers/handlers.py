@@ -20,9 +20,10 @@ from sqlalchemy import Connection
 
 from workers import receipts
 from workers.cache import TaggedCache
+from workers.contract import Contract
 from workers.database import Database
 from workers.errors import PermanentError, UnavailableError
-from workers.event import Contract, Event
+from workers.event import Event
 from workers.queue.publisher import Publisher
 
 log = structlog.get_logger(__name__)
@@ -85,7 +86,7 @@ class Handlers:
         self._database = database
         self._publisher = publisher
         self._cache = cache
-        self._resources = {"database": database, "cache": cache, **resources}
+        self._resources = {"database": database, "publisher": publisher, "cache": cache, **resources}
 
     def declare(self, handler: Handler, queue: str, broker: Broker) -> dramatiq.Actor[..., None]:
         """The Dramatiq actor of a handler. Raises TypeError at boot when it asks for something nobody gave."""

@@ -2,8 +2,41 @@
 
 from __future__ import annotations
 
+QUEUES = "luna:queues"
+"""Set: the queues that were ever consumed."""
+
 WORKERS = "luna:workers"
 """Sorted set: worker id by the time it was last seen, in ms."""
+
+
+def worker(worker_id: str) -> str:
+    """Hash with expiry: one living worker process."""
+    return f"luna:worker:{worker_id}"
+
+
+def stream(queue: str) -> str:
+    """Stream, group `workers`: messages ready or being worked on. One field, `m`: the encoded Dramatiq message."""
+    return f"luna:{{{queue}}}:stream"
+
+
+def delayed(queue: str) -> str:
+    """Sorted set: name of a delayed message by when it is due, in ms of the server's clock."""
+    return f"luna:{{{queue}}}:delayed"
+
+
+def delayed_messages(queue: str) -> str:
+    """Hash: name of a delayed message to the encoded message."""
+    return f"luna:{{{queue}}}:delayed:messages"
+
+
+def paused(queue: str) -> str:
+    """String: there while the queue is paused; who paused it and when."""
+    return f"luna:{{{queue}}}:paused"
+
+
+def settled(queue: str) -> str:
+    """Hash with expiry: tens of seconds since the epoch to how many messages were settled in them."""
+    return f"luna:{{{queue}}}:settled"
 
 
 def seen(queue: str, identity: str, actor: str) -> str:
@@ -16,9 +49,29 @@ def ledger(queue: str, event_digest: str) -> str:
     return f"luna:{{{queue}}}:event:{event_digest}"
 
 
-def worker(worker_id: str) -> str:
-    """Hash with expiry: one living worker process."""
-    return f"luna:worker:{worker_id}"
+def ledgers(queue: str) -> str:
+    """List: the ledgers of this queue, oldest first, so that their number can be bounded."""
+    return f"luna:{{{queue}}}:events"
+
+
+def dead(queue: str) -> str:
+    """Sorted set: dead letter by time of death, in ms."""
+    return f"luna:{{{queue}}}:dead"
+
+
+def letters(queue: str) -> str:
+    """Hash: dead letter's id to the letter."""
+    return f"luna:{{{queue}}}:dead:letters"
+
+
+def dead_counts(queue: str) -> str:
+    """Hash: `actor|NAME`, `reason|NAME` and `fingerprint|NAME` to how many dead letters have it."""
+    return f"luna:{{{queue}}}:dead:counts"
+
+
+def dead_by(queue: str, index: str, value: str) -> str:
+    """Sorted set: the dead letters of one actor, reason or fingerprint by time of death, in ms."""
+    return f"luna:{{{queue}}}:dead:{index}:{value}"
 
 
 def cache_entry(key: str) -> str:
@@ -29,13 +82,3 @@ def cache_entry(key: str) -> str:
 def cache_tag(tag: str) -> str:
     """String: the present nonce of a cache tag."""
     return f"luna:cache:tag:{tag}"
-
-
-def dramatiq_queue(queue: str) -> str:
-    """List of message ids; the stock Dramatiq broker's own name for it."""
-    return f"dramatiq:{queue}"
-
-
-def dramatiq_messages(queue: str) -> str:
-    """Hash of message id to encoded message; the stock Dramatiq broker's own name for it."""
-    return f"dramatiq:{queue}.msgs"

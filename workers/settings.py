@@ -6,6 +6,7 @@ No other module reads the environment. The names are promises; the README lists 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -24,6 +25,8 @@ from workers.errors import SettingsError
 
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash output
 
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -40,6 +43,8 @@ class Settings(BaseSettings):
     """port the gateway listens on"""
     data_dir: Path = Field(Path("var"), alias="LUNA_DATA_DIR")
     """where the embedded defaults keep their files"""
+    durability: str = Field("fsync", alias="LUNA_DURABILITY")
+    """when an event counts as stored: memory, fsync, or replica:N"""
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
     """queues and schedules; the embedded Valkey of LUNA_DATA_DIR if unset and running"""
     cache_redis_url: SecretStr | None = Field(None, alias="CACHE_REDIS_URL")
@@ -68,12 +73,24 @@ class Settings(BaseSettings):
     def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
+        url = value.get_secret_value()
+        if not url.startswith(tuple(f"{scheme}://" for scheme in REDIS_SCHEMES)):
+            raise ValueError(f"must start with {', '.join(f'{scheme}://' for scheme in REDIS_SCHEMES)}")
         try:
-            ConnectionPool.from_url(value.get_secret_value()).make_connection()  # no I/O; what would fail at first use
+            if url.startswith("redis+"):
+                for node in urlsplit(url).netloc.rpartition("@")[2].split(","):
+                    urlsplit(f"//{node}").port  # noqa: B018 raises ValueError for what is no port
+            else:
+                ConnectionPool.from_url(url).make_connection()  # no I/O; what would fail at first use
         except (ValueError, TypeError):
             raise ValueError("is not a Redis URL, such as redis://user:password@host:6379/0") from None
+        return value
+
+    @field_validator("durability")
+    @classmethod
+    def _durability(cls, value: str) -> str:
+        if not re.fullmatch(r"memory|fsync|replica:[1-9]", value):
+            raise ValueError("must be memory, fsync or replica:N with N from 1 to 9")
         return value
 
     @field_validator("database_url")
@@ -121,6 +138,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Settings:
+        for name in ("CACHE_REDIS_URL", "REDIS_URL"):
+            value = getattr(self, name.lower())
+            if value and value.get_secret_value().startswith("redis+cluster://"):
+                if name == "CACHE_REDIS_URL" or self.cache_redis_url is None:
+                    raise ValueError(
+                        "CACHE_REDIS_URL: the cache needs one server, since one read spans several tags; name one that "
+                        "is no Cluster"
+                    )
+                if self.durability.startswith("replica"):
+                    raise ValueError("LUNA_DURABILITY: replica:N is not offered on a Cluster")
         if self.email_transport == "smtp" and self.smtp_url is None:
             raise ValueError("SMTP_URL: is needed when EMAIL_TRANSPORT is smtp")
         if self.env == "production":

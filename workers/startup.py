@@ -12,15 +12,20 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+import structlog
 from dramatiq import Broker, Middleware
+from redis import RedisError
 
 from workers import settings
-from workers.connection import ping
+from workers.connection import connect, masked, ping
 from workers.database import Database
 from workers.database.migrate import pending
-from workers.errors import LunaError, SettingsError
+from workers.errors import LunaError, SettingsError, UnavailableError
+from workers.queue import server
 from workers.settings import Settings
 from workers.telemetry import logs
+
+log = structlog.get_logger(__name__)
 
 
 def refuse(error: LunaError) -> NoReturn:
@@ -41,10 +46,26 @@ def starting(process: str) -> Iterator[Settings]:
 
 def check(loaded: Settings, database: Database) -> None:
     """Raise SettingsError or UnavailableError unless Redis answers and the database is there, writable and migrated."""
-    ping(loaded.redis)
+    check_queue(loaded)
     database.check()
     if pending(database):
         raise SettingsError("DATABASE_URL: the schema is older than this version of Luna; run `luna migrate`")
+
+
+def check_queue(loaded: Settings) -> None:
+    """Raise UnavailableError unless Redis answers, SettingsError if it evicts; warn if it does not keep its promise."""
+    ping(loaded.redis)
+    client = connect(loaded.redis)
+    try:
+        facts = server.examine(client)
+    except RedisError as error:
+        raise UnavailableError(f"Redis at {masked(loaded.redis)}", str(error)) from None
+    finally:
+        client.close()
+    server.refuse_eviction(facts)
+    kept, sentence = server.verdict(facts, loaded.durability)
+    if not kept:
+        log.warning("server.weak", durability=loaded.durability, seen=sentence)
 
 
 class StartChecks(Middleware):

@@ -13,7 +13,7 @@ from structlog.contextvars import get_contextvars
 from actors.events import CONTRACTS
 from api_gateway.admission import PostedEvent, admit, body_of, parse
 from api_gateway.auth import authenticate, needs
-from api_gateway.problems import Problem
+from api_gateway.problems import Problem, unavailable
 from workers.event import Event
 from workers.operations import EventTrace, Operations
 from workers.queue.publisher import AsyncPublisher, Outcome
@@ -72,6 +72,8 @@ async def post_event(request: Request, caller: Annotated[Caller, Depends(needs("
     logs.bind(event)
     publisher: AsyncPublisher = request.app.state.publisher
     outcome = await publisher.publish(event, sent)
+    if outcome is Outcome.FULL:
+        raise unavailable("The queue of this event is full. Send the same request again later, under the same id.")
     if outcome is Outcome.CONFLICT:
         raise Problem(422, "This id was used for an event with other content.", errors=[_REUSED])
     log.info("event.accepted", duplicate=outcome is Outcome.DUPLICATE)

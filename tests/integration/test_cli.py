@@ -30,7 +30,7 @@ def answer(up: LunaUp, *command: str) -> Any:
 def test_publish_says_accepted_and_at_the_second_time_already_there(up: LunaUp) -> None:
     event = ("luna", "publish", "user.signed_up", sign_up(), "--id", "once")
     first, second = (up.run(*event) for _ in range(2))
-    status_url = f"{up.url}/v1/events/once"
+    status_url = f"{up.url}/v1/events/once?source=%2Fcallers%2Fluna-cli"
     assert (first.ends(), first.output) == (0, f"accepted  once  {status_url}\n")
     assert (second.ends(), second.output) == (0, f"already there  once  {status_url}\n")
 

@@ -6,22 +6,16 @@ from uuid import UUID, uuid5
 import pytest
 
 from actors.routes import QUEUES
+from tests.builders import waiting
 from tests.gateway import ADA, BOB, SIGNED_UP, Gateway
 from tests.servers import Valkey
 from workers.event import NAMESPACE
-from workers.queue import broker
 
 
 def stored(valkey: Valkey) -> int:
-    """How many messages workers would get: takes them all."""
-    queue, count = broker.build(valkey.url, []), 0
-    for name in QUEUES:
-        queue.declare_queue(name)
-        consumer = queue.consume(name, prefetch=100, timeout=50)
-        while (message := next(consumer)) is not None:
-            consumer.ack(message)
-            count += 1
-    return count
+    """How many messages workers would get."""
+    with valkey.client() as client:
+        return sum(len(waiting(client, name)) for name in QUEUES)
 
 
 def test_an_accepted_event_is_answered_with_what_it_became_and_is_stored(gateway: Gateway, valkey: Valkey) -> None:

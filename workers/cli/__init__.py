@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from workers import __version__
-from workers.cli import doctor, events, migrate, publish, token, up
+from workers.cli import dead, doctor, events, migrate, publish, queues, token, up
 from workers.cli.output import one_line_errors
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app.command()(migrate.migrate)
 app.command()(publish.publish)
 app.command()(doctor.doctor)
 app.add_typer(events.app, name="events")
+app.add_typer(queues.app, name="queues")
+app.add_typer(dead.app, name="dead")
 app.add_typer(token.app, name="token")
 
 

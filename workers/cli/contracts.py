@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import cast
 
-from workers.event import Contract
+from workers.contract import Contract
+from workers.event import Route
 
 CONTRACTS_MODULE = "actors.events"
 ROUTES_MODULE = "actors.routes"
@@ -20,3 +21,8 @@ def contracts() -> Mapping[str, type[Contract]]:
 def queues() -> tuple[str, ...]:
     """The names of all queues."""
     return cast("tuple[str, ...]", import_module(ROUTES_MODULE).QUEUES)
+
+
+def routes() -> Mapping[str, tuple[Route, ...]]:
+    """Where each event goes."""
+    return cast("Mapping[str, tuple[Route, ...]]", import_module(ROUTES_MODULE).ROUTES)

@@ -19,6 +19,7 @@ from workers.database import Database
 from workers.database.migrate import pending
 from workers.errors import LunaError
 from workers.operations import Operations
+from workers.queue import server
 from workers.settings import Settings
 
 
@@ -76,34 +77,24 @@ def _shown(value: Any) -> str:
 
 def _redis(loaded: Settings) -> Iterator[Finding]:
     try:
-        client = connect(loaded.redis)
-        server: dict[str, Any] = client.info("server")
+        facts = server.examine(connect(loaded.redis))
     except (LunaError, redis.RedisError) as error:
         yield Finding("Redis", "wrong", str(error), "Start it, or correct REDIS_URL; `luna up` brings its own.")
         return
-    yield Finding(
-        "Redis", "ok", f"{server.get('server_name', 'redis')} {server.get('valkey_version', server['redis_version'])}"
-    )
-    try:
-        policy, fsync, aof = (_config(client, name) for name in ("maxmemory-policy", "appendfsync", "appendonly"))
-    except redis.ResponseError:
-        yield Finding("Redis persistence", "warning", "unverified: the server forbids CONFIG", "Ask its provider.")
-        return
-    if policy == "noeviction":
-        yield Finding("Redis eviction", "ok", policy)
+    yield Finding("Redis", "ok", facts.name)
+    if facts.evicts:
+        advice = "A queue must never evict: CONFIG SET maxmemory-policy noeviction"
+        yield Finding("Redis eviction", "wrong", facts.evicts, advice)
     else:
-        yield Finding(
-            "Redis eviction", "wrong", policy, "A queue must never evict: CONFIG SET maxmemory-policy noeviction"
-        )
-    if (aof, fsync) == ("yes", "always"):
-        yield Finding("Redis persistence", "ok", "every write is on disk before it is confirmed")
+        yield Finding("Redis eviction", "ok", "noeviction" if facts.config else "unverified: the server forbids CONFIG")
+    kept, seen = server.verdict(facts, loaded.durability)
+    if kept:
+        yield Finding("Redis persistence", "ok", seen)
     else:
-        seen = f"appendonly {aof}, appendfsync {fsync}: a crash of the server can lose accepted events"
         yield Finding("Redis persistence", "warning", seen, "Set appendonly yes and appendfsync always.")
-
-
-def _config(client: redis.Redis, name: str) -> str:
-    return str(dict(client.config_get(name))[name])
+    if facts.full:
+        seen = f"{facts.memory_used} of {facts.memory_limit} bytes used: new events are refused"
+        yield Finding("Redis memory", "wrong", seen, "Raise maxmemory, or find out why the queues grow: luna queues")
 
 
 def _database(loaded: Settings) -> Iterator[Finding]:

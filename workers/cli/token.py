@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import typer
 
 from workers import settings
+from workers.cli.operator import seconds
 from workers.cli.output import print_json
 from workers.security.tokens import SCOPES, Tokens
 from workers.settings import Settings
 
 app = typer.Typer(help="Tokens for callers of the gateway.", no_args_is_help=True)
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @app.callback()
@@ -35,9 +33,9 @@ def create(
 
     Example: luna token create --sub shop --scope "events:write events:read" --ttl 12h
     """
-    made = issue(settings.load(), sub, _scopes(scope), _seconds(ttl))
+    made = issue(settings.load(), sub, _scopes(scope), seconds(ttl))
     if as_json:
-        print_json({"token": made, "sub": sub, "scope": sorted(_scopes(scope)), "ttl_s": _seconds(ttl)})
+        print_json({"token": made, "sub": sub, "scope": sorted(_scopes(scope)), "ttl_s": seconds(ttl)})
     else:
         print(made)
 
@@ -53,10 +51,3 @@ def _scopes(text: str) -> frozenset[str]:
     if unknown := scopes - SCOPES:
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}. These are: {', '.join(sorted(SCOPES))}")
     return scopes
-
-
-def _seconds(text: str) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
-    if not found:
-        raise typer.BadParameter(f"{text!r} is not a duration such as 90s, 15m, 12h or 30d")
-    return int(found[1]) * UNITS[found[2]]

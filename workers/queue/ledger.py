@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 from redis import Redis
-from redis.client import Pipeline
 
 from workers import keys
 from workers.event import Event, digest
@@ -23,8 +22,9 @@ RETENTION_S = 7 * 24 * 3600
 
 @dataclass(slots=True)
 class Entry:
-    """One actor's part in one event. `status` is queued, running, retrying, done or dead."""
+    """One actor's part in one event. `status` is queued, retrying, done or dead; running is what workers say."""
 
+    identity: str
     actor: str
     queue: str
     event: dict[str, Any] = field(default_factory=dict)
@@ -57,15 +57,10 @@ def accepted(event: Event, now: str) -> bytes:
     )
 
 
-def write(pipeline: Pipeline, queue: str, event: Event, actor: str, parts: dict[str, Any]) -> None:
-    """Add the parts of one actor's entry to `pipeline`."""
-    name = key(queue, event.id)
-    fields: dict[Any, Any] = {
-        field_name(event, actor, part): value if isinstance(value, str) else orjson.dumps(value)
-        for part, value in parts.items()
-    }
-    pipeline.hset(name, mapping=fields)
-    pipeline.expire(name, RETENTION_S)
+def write(client: Redis, queue: str, event: Event, actor: str, parts: dict[str, Any]) -> None:
+    """Write parts of one actor's entry. Raises redis.RedisError."""
+    fields: dict[Any, Any] = {field_name(event, actor, part): orjson.dumps(value) for part, value in parts.items()}
+    client.hset(key(queue, event.id), mapping=fields)
 
 
 def read(client: Redis, queues: Iterable[str], event_id: str) -> list[Entry]:
@@ -78,7 +73,7 @@ def read(client: Redis, queues: Iterable[str], event_id: str) -> list[Entry]:
     for queue, fields in zip(names, pipeline.execute(), strict=True):
         for name, value in fields.items():
             owner, actor, part = name.decode().split("|", 2)
-            entry = found.setdefault(f"{owner}|{actor}", Entry(actor, queue))
+            entry = found.setdefault(f"{owner}|{actor}", Entry(owner, actor, queue))
             _add(entry, part, value)
     return [entry for entry in found.values() if entry.event]
 

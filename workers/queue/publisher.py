@@ -1,35 +1,40 @@
 """Publishing: an event is stored once per (caller, source, id, actor), and confirmed only when it is stored.
 
 `Publisher` serves actors and the scheduler; `AsyncPublisher` serves the gateway and writes all events that arrive
-in the same moment in one pipeline (group commit).
+in the same moment in one call (group commit).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
-from importlib.resources import files
 from typing import NamedTuple
-from uuid import uuid4
 
 import orjson
 import redis.asyncio
 import structlog
 from dramatiq import Message
 from redis import Redis, RedisError
-from redis.client import Pipeline
 
 from workers import keys
 from workers.errors import UnavailableError
 from workers.event import Event, Route, digest, timestamp
 from workers.queue import ledger
+from workers.queue.encoding import encode
+from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
+from workers.queue.scripts import PUBLISH, Argument
+from workers.queue.server import Watch
 
 ONCE_WINDOW_S = 24 * 3600
-SCRIPT = files("workers.queue").joinpath("publish.lua").read_text()
+LONGEST_QUEUE = 1_000_000
+"""Beyond this many entries a queue takes no events from outside; follow-ups it takes still."""
 
 log = structlog.get_logger(__name__)
+
+MOST_AT_ONCE = 500
 
 Routes = Mapping[str, Sequence[Route]]
 
@@ -42,11 +47,16 @@ class Outcome(IntEnum):
     DUPLICATE = 0
     """it was published before; nothing was stored"""
     STORED = 1
+    FULL = -2
+    """the queue holds as much as it may; nothing was stored"""
 
 
-class _Call(NamedTuple):
+class _Item(NamedTuple):
+    """One message for one queue: what publish.lua wants to know of it."""
+
+    queue: str
     keys: list[str]
-    args: list[str | bytes | int]
+    args: list[Argument]
 
 
 def fingerprint(event: Event) -> str:
@@ -55,34 +65,38 @@ def fingerprint(event: Event) -> str:
     return digest(body.decode())
 
 
-def _call(event: Event, route: Route, body: str) -> _Call:
-    message_id = str(uuid4())
+def _item(event: Event, route: Route, body: str) -> _Item:
     message = Message[None](
-        queue_name=route.queue,
-        actor_name=route.actor,
-        args=(),
-        kwargs={"event": event.to_dict()},
-        options={"redis_message_id": message_id},
-        message_id=message_id,
+        queue_name=route.queue, actor_name=route.actor, args=(), kwargs={"event": event.to_dict()}, options={}
     )
-    now = timestamp(datetime.now(UTC))
-    return _Call(
-        [
-            keys.seen(route.queue, event.identity, route.actor),
-            ledger.key(route.queue, event.id),
-            keys.dramatiq_queue(route.queue),
-            keys.dramatiq_messages(route.queue),
-        ],
-        [
-            body,
-            ONCE_WINDOW_S,
-            message_id,
-            message.encode(),
-            ledger.field_name(event, route.actor, "event"),
-            ledger.accepted(event, now),
-            ledger.RETENTION_S,
-        ],
+    encoded = encode(message)
+    if len(encoded) > MAX_MESSAGE_BYTES:
+        raise MessageTooLargeError(
+            f"the event {event.type} has {len(encoded)} bytes as a message; the limit is {MAX_MESSAGE_BYTES}"
+        )
+    record = ledger.accepted(event, timestamp(datetime.now(UTC)))
+    return _Item(
+        route.queue,
+        [keys.seen(route.queue, event.identity, route.actor), ledger.key(route.queue, event.id)],
+        [body, encoded, ledger.field_name(event, route.actor, "event"), record],
     )
+
+
+def _call(queue: str, items: Sequence[_Item], limit: int) -> tuple[list[str], list[Argument]]:
+    """The keys and arguments of publish.lua for these messages of one queue."""
+    names = [keys.stream(queue), keys.ledgers(queue)]
+    args: list[Argument] = [ONCE_WINDOW_S, ledger.RETENTION_S, limit]
+    for item in items:
+        names += item.keys
+        args += item.args
+    return names, args
+
+
+def _by_queue(items: Iterable[_Item]) -> dict[str, list[_Item]]:
+    grouped: dict[str, list[_Item]] = defaultdict(list)
+    for item in items:
+        grouped[item.queue].append(item)
+    return grouped
 
 
 class Publisher:
@@ -91,91 +105,86 @@ class Publisher:
     def __init__(self, client: Redis, routes: Routes) -> None:
         self._client = client
         self._routes = routes
-        self._script = client.register_script(SCRIPT)
 
     def publish(self, *events: Event) -> None:
-        """Store the events on all their routes in one pipeline; what was stored before stays as it is.
+        """Store the events on all their routes, one call for each queue; what was stored before stays as it is.
 
-        Raises UnavailableError when the store does not confirm; publishing again is then safe.
+        Raises UnavailableError when the store does not confirm; publishing again is then safe. Raises
+        MessageTooLargeError.
         """
-        pipeline = self._client.pipeline(transaction=False)
-        self._add(pipeline, events)
-        self._execute(pipeline)
+        items = [_item(event, route, fingerprint(event)) for event in events for route in self._routes[event.type]]
+        try:
+            for queue, group in _by_queue(items).items():
+                PUBLISH.run(self._client, *_call(queue, group, limit=0))
+        except RedisError as error:
+            raise _unavailable(error) from error
 
     def publish_follow_ups(self, parent: Event, actor: str, follow_ups: Sequence[Event]) -> None:
         """Store what `actor` derived from `parent`, and the link between them. Raises like `publish`."""
         if not follow_ups:
             return
-        pipeline = self._client.pipeline(transaction=False)
-        self._add(pipeline, follow_ups)
+        self.publish(*follow_ups)
         children = [{"id": child.id, "source": child.source, "type": child.type} for child in follow_ups]
         (queue,) = {route.queue for route in self._routes[parent.type] if route.actor == actor}
-        ledger.write(pipeline, queue, parent, actor, {"follow_ups": children})
-        self._execute(pipeline)
-
-    def _add(self, pipeline: Pipeline, events: Sequence[Event]) -> None:
-        for event in events:
-            for route in self._routes[event.type]:
-                call = _call(event, route, fingerprint(event))
-                self._script(keys=call.keys, args=call.args, client=pipeline)
-
-    def _execute(self, pipeline: Pipeline) -> None:
         try:
-            pipeline.execute()
+            ledger.write(self._client, queue, parent, actor, {"follow_ups": children})
         except RedisError as error:
             raise _unavailable(error) from error
 
 
-class AsyncPublisher:
-    """Stores events from asyncio code: what arrives while a pipeline is under way shares the next one."""
+Group = list[tuple[_Item, "asyncio.Future[Outcome]"]]
 
-    def __init__(self, client: redis.asyncio.Redis, routes: Routes) -> None:
+
+class AsyncPublisher:
+    """Stores events from asyncio code: what arrives while a call is under way shares the next one."""
+
+    def __init__(self, client: redis.asyncio.Redis, routes: Routes, watch: Watch | None = None) -> None:
+        """`watch` tells what the server must confirm and whether it is full."""
         self._client = client
         self._routes = routes
-        self._script = client.register_script(SCRIPT)
-        self._waiting: list[tuple[_Call, asyncio.Future[Outcome]]] = []
+        self._watch = watch
+        self._waiting: list[tuple[_Item, asyncio.Future[Outcome]]] = []
         self._writer: asyncio.Task[None] | None = None
 
     async def publish(self, event: Event, body: str) -> Outcome:
         """Store an event that has exactly one route. `body` is its `fingerprint` as the caller sent it.
 
-        Raises UnavailableError when the store does not confirm; publishing again is then safe.
+        Raises UnavailableError when the store does not confirm; publishing again is then safe. Raises
+        MessageTooLargeError.
         """
+        if self._watch is not None and self._watch.full:
+            raise UnavailableError("Redis", "it is nearly full, and takes no new events")
         (route,) = self._routes[event.type]
         stored: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_call(event, route, body), stored))
+        self._waiting.append((_item(event, route, body), stored))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         return await stored
 
     async def _write(self) -> None:
         while self._waiting:
-            group, self._waiting = self._waiting, []
-            try:
-                await self._write_group(group)
-            except Exception as error:
-                if not isinstance(error, RedisError):
-                    log.exception("publisher.failed")  # the task's edge: nobody else would see it, and callers wait
-                self._fail(group, error)
+            group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            by_queue: dict[str, Group] = defaultdict(list)
+            for item, stored in group:
+                by_queue[item.queue].append((item, stored))
+            await asyncio.gather(*(self._write_queue(queue, waiting) for queue, waiting in by_queue.items()))
         self._writer = None
 
-    async def _write_group(self, group: list[tuple[_Call, asyncio.Future[Outcome]]]) -> None:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for call, _ in group:
-                await self._script(keys=call.keys, args=call.args, client=pipeline)
-            answers = await pipeline.execute(raise_on_error=False)
+    async def _write_queue(self, queue: str, group: Group) -> None:
+        try:
+            names, args = _call(queue, [item for item, _ in group], LONGEST_QUEUE)
+            confirmation = self._watch.confirmation if self._watch else None
+            answers = await PUBLISH.run_async(self._client, names, args, then=confirmation)
+        except Exception as error:
+            if not isinstance(error, RedisError):
+                log.exception("publisher.failed")  # the task's edge: nobody else would see it, and callers wait
+            for _, stored in group:
+                if not stored.done():
+                    stored.set_exception(_unavailable(error))
+            return
         for (_, stored), answer in zip(group, answers, strict=True):
-            if stored.cancelled():
-                continue  # the caller went away; the event is stored all the same
-            if isinstance(answer, Exception):
-                stored.set_exception(_unavailable(answer))
-            else:
+            if not stored.done():  # else the caller went away; the event is stored all the same
                 stored.set_result(Outcome(answer))
-
-    def _fail(self, group: list[tuple[_Call, asyncio.Future[Outcome]]], error: Exception) -> None:
-        for _, stored in group:
-            if not stored.done():
-                stored.set_exception(_unavailable(error))
 
 
 def _unavailable(error: Exception) -> UnavailableError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -12,7 +11,7 @@ from dramatiq.broker import MessageProxy
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from workers.errors import LunaError
-from workers.queue.middleware import event_of
+from workers.queue.delivery import Delivery
 from workers.telemetry import logs
 
 log = structlog.get_logger(__name__)
@@ -21,15 +20,12 @@ log = structlog.get_logger(__name__)
 class LogContext(Middleware):
     """Binds and unbinds the log context of a message. Stands outside of everything that logs."""
 
-    def __init__(self) -> None:
-        self._started = threading.local()
-
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002 Dramatiq's signature
         """Everything logged in this thread is about this event from now on."""
-        self._started.at = time.monotonic()
-        event = event_of(message)
-        if event is not None:
-            logs.bind(event)
+        if isinstance(message, Delivery) and message.event is not None:
+            logs.bind(message.event)
+        else:
+            bind_contextvars(message_id=message.message_id)
         bind_contextvars(actor=message.actor_name, attempt=message.options.get("retries", 0) + 1)
 
     def after_process_message(
@@ -41,7 +37,7 @@ class LogContext(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         """One line for the outcome; then the thread is about nothing again."""
-        took = round((time.monotonic() - self._started.at) * 1000, 1)
+        took = round((time.time() - getattr(message, "started_at", time.time())) * 1000, 1)
         if exception is None:
             log.info("actor.done", duration_ms=took)
         else:

@@ -19,11 +19,13 @@ def test_the_broker_has_every_actor_on_its_queue_and_building_it_does_no_io(tmp_
     assert not (tmp_path / "var").exists()
 
 
-def test_the_middleware_that_reads_the_verdict_stands_outside_the_one_that_gives_it(tmp_path: Path) -> None:
+def test_logs_read_the_verdict_of_retries_and_a_time_limit_is_called_off_first(
+    tmp_path: Path,
+) -> None:
     broker = boot.build(Settings.model_validate({"REDIS_URL": NOBODY_LISTENS, "LUNA_DATA_DIR": tmp_path / "var"}))
     order = [type(middleware).__name__ for middleware in broker.middleware]
     assert order[0] == "StartChecks"
-    assert order.index("LogContext") < order.index("EventStatus") < order.index("Retries")
+    assert order.index("LogContext") < order.index("Retries") < order.index("TimeLimit")
 
 
 def test_importing_it_needs_no_environment_and_leaves_no_trace(tmp_path: Path) -> None:

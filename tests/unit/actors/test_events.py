@@ -21,6 +21,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "cache.invalidation_requested": {"tags": ["user:1", "plans"], "user_id": USER},
     "job.due": {"job": "purge", "fire_time": "2026-07-01T03:17:00Z", "tasks": ["purge_receipts"]},
     "job.task_due": {"job": "purge", "fire_time": "2026-07-01T03:17:00+00:00", "task": "purge_receipts"},
+    "operation.slice_due": {"operation_id": USER},
 }
 BAD_IDS = ["", "7", 7, "not-an-id", None]
 BAD_ADDRESSES = [
@@ -131,7 +132,7 @@ def test_a_preference_keeps_its_kind(value: object) -> None:
 
 def test_the_table_holds_the_events_of_this_page_whatever_was_imported_before() -> None:
     program = (
-        "from workers.event import Contract\n"
+        "from workers.contract import Contract\n"
         "class Foreign(Contract, type='foreign.made'): ...\n"
         "from actors.events import CONTRACTS\n"
         "print('foreign.made' in CONTRACTS, 'user.created' in CONTRACTS)"

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.builders import an_event
-from workers.event import Contract, Event, digest, timestamp
+from workers.contract import Contract
+from workers.event import Event, digest, timestamp
 
 
 class Noted(Contract):

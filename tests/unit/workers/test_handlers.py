@@ -12,9 +12,10 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, s
 from tests.builders import NOBODY_LISTENS, an_event, waiting
 from workers.cache import TaggedCache
 from workers.connection import connect
+from workers.contract import Contract
 from workers.database import Database
 from workers.errors import PermanentError, TransientError, UnavailableError
-from workers.event import Contract, Event, Route
+from workers.event import Event, Route
 from workers.handlers import Handler, Handlers, Work, handler
 from workers.operations import Operations
 from workers.queue.publisher import Publisher

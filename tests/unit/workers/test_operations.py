@@ -4,15 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 import redis
-from dramatiq.brokers.stub import StubBroker
 
-from tests.builders import NOBODY_LISTENS, an_event, delivered
+from tests.builders import NOBODY_LISTENS, Told, an_event
 from tests.servers import eventually
 from workers.connection import connect
 from workers.errors import PermanentError, TransientError, UnavailableError
 from workers.event import Event, Route, timestamp
-from workers.operations import MAX_DEPTH, EventTrace, Operations
-from workers.queue.middleware import EventStatus
+from workers.operations import EventTrace, Operations
+from workers.operations.traces import MAX_DEPTH
 from workers.queue.publisher import Publisher
 
 CREATE, GREET, REFRESH = Route("users.create", "users"), Route("email.deliver", "email"), Route("cache.fill", "cache")
@@ -22,23 +21,18 @@ ENDS = {"done": None, "retrying": TransientError("busy"), "dead": PermanentError
 
 
 class Ledger:
-    """An event's life, told to a store the way workers do."""
+    """Publishes events, and tells a store how far each of their actors is."""
 
     def __init__(self, store: redis.Redis) -> None:
         self.publisher = Publisher(store, ROUTES)
         self.operations = Operations(store, QUEUES)
-        self._status = EventStatus(store)
+        self.told = Told(store, ROUTES)
 
     def set(self, event: Event, route: Route, status: str) -> None:
-        if status == "queued":
-            return
-        broker, message = StubBroker(middleware=[]), delivered(event, actor=route.actor, queue=route.queue)
-        self._status.before_process_message(broker, message)
         if status == "running":
-            return
-        if status == "dead":
-            message.fail()
-        self._status.after_process_message(broker, message, exception=ENDS[status])
+            self.told.begin(event, route)
+        elif status != "queued":
+            self.told.attempt(event, route, ENDS[status])
 
     def trace(self, event_id: str, **wanted: str) -> EventTrace:
         trace = self.operations.trace(event_id, **wanted)
@@ -73,7 +67,9 @@ def test_an_event_is_as_far_as_the_worst_of_its_actors(ledger: Ledger, greet: st
     ledger.publisher.publish(event)
     ledger.set(event, GREET, greet)
     ledger.set(event, REFRESH, refresh)
-    trace = ledger.trace(event.id)
+    with ledger.told.alive("cache", "email"):
+        assert eventually(ledger.operations.consumed_queues) == {"cache", "email"}
+        trace = ledger.trace(event.id)
     assert trace.status == overall
     assert {actor.actor: actor.status for actor in trace.actors} == {"email.deliver": greet, "cache.fill": refresh}
 

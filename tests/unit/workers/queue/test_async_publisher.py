@@ -18,19 +18,19 @@ ROUTES = {"user.signed_up": (Route("users.create", "users"),)}
 
 
 class Post:
-    """A publisher on a client that counts its pipelines, and tells when the first one begins."""
+    """A publisher on a client that counts its calls, and tells when the first one begins."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
-        self.pipelines = 0
+        self.calls = 0
         self.began = asyncio.Event()
         self._publisher = AsyncPublisher(client, ROUTES)
-        self._pipeline = client.pipeline
-        client.pipeline = self._counted  # type: ignore[method-assign]  # in the third party's way, not in ours
+        self._evalsha = client.evalsha
+        client.evalsha = self._counted  # type: ignore[method-assign]  # in the third party's way, not in ours
 
     def _counted(self, *args: Any, **options: Any) -> Any:
-        self.pipelines += 1
+        self.calls += 1
         self.began.set()
-        return self._pipeline(*args, **options)
+        return self._evalsha(*args, **options)
 
     async def send(self, event: Event, body: str | None = None) -> Outcome:
         return await self._publisher.publish(event, body or fingerprint(event))
@@ -71,19 +71,19 @@ def test_the_body_as_sent_decides_and_not_what_was_derived_from_it(store: redis.
     assert posting(store, act) == [Outcome.STORED, Outcome.DUPLICATE]
 
 
-def test_events_that_arrive_together_share_one_pipeline(store: redis.Redis) -> None:
+def test_events_that_arrive_together_share_one_call(store: redis.Redis) -> None:
     async def act(post: Post) -> tuple[list[Outcome], int]:
-        return await post.send_all([an_event() for _ in range(50)]), post.pipelines
+        return await post.send_all([an_event() for _ in range(50)]), post.calls
 
     assert posting(store, act) == ([Outcome.STORED] * 50, 1)
 
 
-def test_what_arrives_while_a_pipeline_is_under_way_shares_the_next_one(store: redis.Redis) -> None:
+def test_what_arrives_while_a_call_is_under_way_shares_the_next_one(store: redis.Redis) -> None:
     async def act(post: Post) -> tuple[list[Outcome], int]:
         first = asyncio.create_task(post.send(an_event()))
         await post.began.wait()
         rest = await post.send_all([an_event() for _ in range(20)])
-        return [await first, *rest], post.pipelines
+        return [await first, *rest], post.calls
 
     assert posting(store, act) == ([Outcome.STORED] * 21, 2)
 

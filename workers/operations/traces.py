@@ -1,16 +1,17 @@
-"""The only operator API: the command line, the HTTP routes and the console call it, and none of them touches Redis."""
+"""The tree of one event: its actors, their attempts, and all that came of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from redis import Redis, RedisError
+from redis import Redis
 
-from workers import keys
-from workers.errors import UnavailableError
+from workers.event import timestamp
 from workers.queue import ledger
+from workers.queue.inspection import worker_states
 
 MAX_DEPTH = 8  # follow-ups of follow-ups; deeper chains are cut, not followed for ever
 
@@ -59,36 +60,21 @@ class EventTrace(BaseModel):
         return self.status == "done" and all(child.succeeded for child in self.follow_ups)
 
 
-class Operations:
-    """What an operator can see and do."""
+class Traces:
+    """Reads the ledger."""
 
     def __init__(self, client: Redis, queues: Iterable[str]) -> None:
         self._client = client
         self._queues = tuple(queues)
 
     def trace(self, event_id: str, *, caller: str | None = None, source: str | None = None) -> EventTrace | None:
-        """The tree of one event, or None. With `caller`, only that caller's; `source` picks among equal ids.
+        """See Operations. Raises redis.RedisError."""
+        running = {work["event"] for worker in worker_states(self._client) for work in worker.running}
+        return self._trace(event_id, caller, source, MAX_DEPTH, running)
 
-        Raises UnavailableError when Redis cannot be reached.
-        """
-        try:
-            return self._trace(event_id, caller, source, MAX_DEPTH)
-        except RedisError as error:
-            raise UnavailableError("Redis", str(error)) from error
-
-    def consumed_queues(self) -> set[str]:
-        """The queues that some living worker consumes. Raises UnavailableError when Redis cannot be reached."""
-        try:
-            workers: Any = self._client.zrange(keys.WORKERS, 0, -1)
-            pipeline = self._client.pipeline(transaction=False)
-            for worker in workers:
-                pipeline.hget(keys.worker(worker.decode()), "queues")
-            answers = pipeline.execute()
-        except RedisError as error:
-            raise UnavailableError("Redis", str(error)) from error
-        return {queue for answer in answers if answer for queue in answer.decode().split(",")}
-
-    def _trace(self, event_id: str, caller: str | None, source: str | None, depth: int) -> EventTrace | None:
+    def _trace(
+        self, event_id: str, caller: str | None, source: str | None, depth: int, running: set[str]
+    ) -> EventTrace | None:
         entries = [
             entry
             for entry in ledger.read(self._client, self._queues, event_id)
@@ -98,11 +84,14 @@ class Operations:
         if not entries:
             return None
         newest = max(entries, key=lambda entry: entry.event["accepted_at"]).event
-        return self._tree(newest, [entry for entry in entries if _same(entry.event, newest)], depth)
+        return self._tree(newest, [entry for entry in entries if _same(entry.event, newest)], depth, running)
 
-    def _tree(self, event: dict[str, Any], entries: list[ledger.Entry], depth: int) -> EventTrace:
+    def _tree(self, event: dict[str, Any], entries: list[ledger.Entry], depth: int, running: set[str]) -> EventTrace:
         children = [child for entry in entries for child in entry.follow_ups] if depth else []
-        traces = [self._trace(child["id"], event["caller"], child["source"], depth - 1) for child in children]
+        traces = [self._trace(child["id"], event["caller"], child["source"], depth - 1, running) for child in children]
+        for entry in entries:
+            if entry.status in {"queued", "retrying"} and f"{entry.identity}|{entry.actor}" in running:
+                entry.status = "running"
         return EventTrace(
             id=event["id"],
             source=event["source"],
@@ -120,9 +109,20 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _actor(entry: ledger.Entry) -> ActorTrace:
-    attempts = [Attempt(number=number, **attempt) for number, attempt in sorted(entry.attempts.items())]
+    attempts = [_attempt(number, attempt) for number, attempt in sorted(entry.attempts.items())]
     return ActorTrace.model_validate(
         {"actor": entry.actor, "queue": entry.queue, "status": entry.status, "attempts": attempts}
+    )
+
+
+def _attempt(number: int, record: dict[str, Any]) -> Attempt:
+    started_at = timestamp(datetime.fromtimestamp(record["at"] / 1000, UTC))
+    return Attempt(
+        number=number,
+        started_at=started_at,
+        worker=record["worker"],
+        duration_ms=record["ms"],
+        error=record.get("error"),
     )
 
 

@@ -1,0 +1,32 @@
+"""The base of every contract: what an event's `data` holds, checked by pydantic."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Contract(BaseModel):
+    """What an event's `data` holds. Subclasses name their wire type: `class Paid(Contract, type="order.paid")`.
+
+    `external` says whether callers may post it; `terminal` that it deliberately goes to no actor.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: ClassVar[str]
+    external: ClassVar[bool] = False
+    terminal: ClassVar[bool] = False
+
+    def __init_subclass__(
+        cls,
+        *,
+        type: str | None = None,  # noqa: A002 CloudEvents' own word
+        external: bool = False,
+        terminal: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if type is not None:
+            cls.type, cls.external, cls.terminal = type, external, terminal

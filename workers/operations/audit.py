@@ -1,0 +1,50 @@
+"""The audit log: who did what, when, to how many."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import JSON, Column, Connection, Index, Integer, String, Table, insert, select
+
+from workers.database import Moment, metadata
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("target", String(200), nullable=False),
+    Column("affected", Integer, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index("ix_audit_log_at", "at"),
+)
+
+
+class Entry(NamedTuple):
+    """One action."""
+
+    at: datetime
+    by: str
+    action: str
+    target: str
+    affected: int
+    detail: dict[str, Any]
+
+
+def write(
+    connection: Connection, by: str, action: str, target: str, affected: int, detail: dict[str, Any], now: datetime
+) -> None:
+    """Write one action down."""
+    connection.execute(
+        insert(audit_log).values(at=now, by=by, action=action, target=target, affected=affected, detail=detail)
+    )
+
+
+def read(connection: Connection, limit: int) -> list[Entry]:
+    """The newest actions first."""
+    columns = [audit_log.c[name] for name in Entry._fields]
+    rows = connection.execute(select(*columns).order_by(audit_log.c.id.desc()).limit(limit))
+    return [Entry(*row) for row in rows]
