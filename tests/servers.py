@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from workers.cli.embedded import server_binary
 
@@ -64,7 +66,8 @@ class Valkey:
             self._process = None
 
     def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url)
+        retry = Retry(ConstantBackoff(0.02), 3)  # redis-py's own waits for seconds, and a server starts in less
+        return redis.Redis.from_url(self.url, retry=retry)
 
     def _answers(self) -> bool:
         try:

@@ -26,7 +26,7 @@ PROMOTE = 500
 AHEAD_S = 0.1
 """How much work may wait in this process, so that an idle worker elsewhere is not starved by more than this."""
 WIDEST = 256
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S, CLOSING_PAUSE_S = 0.05, 1.0, 0.05
 FORGOTTEN_MS = 3600 * 1000
 """A consumer that holds nothing and did not read for this long belongs to a process that is gone."""
 
@@ -220,8 +220,8 @@ class Lane:
 
     def _rest(self, seconds: float) -> None:
         with self._room:
-            if not self.closing and seconds > 0:
-                self._room.wait(seconds)
+            if seconds > 0:  # Dramatiq goes on asking until the last actor has ended
+                self._room.wait(min(seconds, CLOSING_PAUSE_S) if self.closing else seconds)
 
     def close(self) -> None:
         """Read no more."""

@@ -17,7 +17,7 @@ from workers.connection import connect
 from workers.queue.broker import StreamsBroker
 from workers.queue.scripts import SETTLE
 
-client = redis.Redis.from_url(os.environ["REDIS_URL"])
+client = connect(os.environ["REDIS_URL"])
 log = Log(client)
 broker = StreamsBroker(connect(os.environ["REDIS_URL"]), middleware(), lease_s=float(os.environ.get("LEASE_S", "2")))
 dramatiq.set_broker(broker)
