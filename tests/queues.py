@@ -122,7 +122,9 @@ class Log:
 
 def empty(client: redis.Redis, queue: str = "default") -> bool:
     """Whether nothing is ready, running or delayed on a queue."""
-    return not client.xlen(keys.stream(queue)) and not client.zcard(keys.delayed(queue))
+    pipeline = client.pipeline()  # one moment for both: messages move between them
+    pipeline.xlen(keys.stream(queue)).zcard(keys.delayed(queue))
+    return not any(pipeline.execute())
 
 
 def pending(client: redis.Redis, queue: str = "default") -> dict[str, int]:
