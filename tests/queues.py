@@ -69,8 +69,9 @@ def working(broker: StreamsBroker, *, threads: int = 2, **options: Any) -> Itera
 class Process:
     """A worker in a process of its own, running `program.py`."""
 
-    def __init__(self, valkey: Valkey, *, threads: int = 2, lease_s: float = 2.0) -> None:
+    def __init__(self, valkey: Valkey, *, threads: int = 2, lease_s: float = 2.0, prefetch: int = 0) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "REDIS_URL": valkey.url, "LEASE_S": str(lease_s)}
+        environment["dramatiq_queue_prefetch"] = str(prefetch)
         self._process = subprocess.Popen(
             [sys.executable, str(PROGRAM), str(threads)], env=environment, stdout=subprocess.DEVNULL
         )
@@ -121,7 +122,9 @@ class Log:
 
 def empty(client: redis.Redis, queue: str = "default") -> bool:
     """Whether nothing is ready, running or delayed on a queue."""
-    return not client.xlen(keys.stream(queue)) and not client.zcard(keys.delayed(queue))
+    pipeline = client.pipeline()  # one moment for both: messages move between them
+    pipeline.xlen(keys.stream(queue)).zcard(keys.delayed(queue))
+    return not any(pipeline.execute())
 
 
 def pending(client: redis.Redis, queue: str = "default") -> dict[str, int]:

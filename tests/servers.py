@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import psycopg
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from workers.cli.embedded import server_binary
 
@@ -70,7 +72,8 @@ class Valkey:
             self._process = None
 
     def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url)
+        retry = Retry(ConstantBackoff(0.02), 3)  # redis-py's own waits for seconds, and a server starts in less
+        return redis.Redis.from_url(self.url, retry=retry)
 
     def _answers(self) -> bool:
         try:

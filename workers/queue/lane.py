@@ -26,7 +26,7 @@ PROMOTE = 500
 AHEAD_S = 0.1
 """How much work may wait in this process, so that an idle worker elsewhere is not starved by more than this."""
 WIDEST = 256
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S, CLOSING_PAUSE_S = 0.05, 1.0, 0.05
 FORGOTTEN_MS = 3600 * 1000
 """A consumer that holds nothing and did not read for this long belongs to a process that is gone."""
 
@@ -53,6 +53,8 @@ class Lane:
         self._measured_at = time.monotonic()
         self._tend_at = 0.0
         self._take_over_at: float | None = None
+        self._heard_ms = 0  # the server's clock when it last answered
+        self._silence_ms = max(lease_ms // 3, int(TEND_S * 2000))  # how long it may say nothing: owners renew as often
         self._pause_s = 0.0
         self.paused = False
 
@@ -178,10 +180,14 @@ class Lane:
     def _tend(self, room: int) -> list[Entry]:
         q, now = self.queue, time.monotonic()
         names = [keys.stream(q), keys.delayed(q), keys.delayed_messages(q), keys.paused(q)]
-        take_over = self._take_over_at is not None and now >= self._take_over_at
-        paused, wait, taken = TEND.run(
-            self._client, names, [self.consumer, self._lease_ms, room, int(take_over), PROMOTE]
+        until = self._heard_ms + self._silence_ms
+        may = self._take_over_at is not None and now >= self._take_over_at
+        paused, wait, heard, taken = TEND.run(
+            self._client, names, [self.consumer, self._lease_ms, room, until if may else 0, PROMOTE]
         )
+        if self._heard_ms and heard > until:
+            self._take_over_at = time.monotonic() + self._lease_ms / 1000
+        self._heard_ms = heard
         self.paused = bool(paused)
         self._tend_at = time.monotonic() + (TEND_S if wait < 0 else min(TEND_S, wait / 1000))
         entries = [
@@ -218,8 +224,8 @@ class Lane:
 
     def _rest(self, seconds: float) -> None:
         with self._room:
-            if not self.closing and seconds > 0:
-                self._room.wait(seconds)
+            if seconds > 0:  # Dramatiq goes on asking until the last actor has ended
+                self._room.wait(min(seconds, CLOSING_PAUSE_S) if self.closing else seconds)
 
     def close(self) -> None:
         """Read no more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -37,3 +38,19 @@ def broker(new_broker: Brokers) -> StreamsBroker:
 def log(client: redis.Redis) -> Log:
     """What actors did."""
     return Log(client)
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A server of the test's own, which it may stop, kill and start again."""
+    server = Valkey(tmp_path).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_broker(own_valkey: Valkey) -> Iterator[Brokers]:
+    """Makes brokers on the test's own server."""
+    brokers = Brokers(own_valkey.url)
+    yield brokers
+    brokers.close()

@@ -15,15 +15,16 @@ from dramatiq import Worker
 from tests.queues import Log, middleware
 from workers.connection import connect
 from workers.queue.broker import StreamsBroker
+from workers.queue.scripts import SETTLE
 
-client = redis.Redis.from_url(os.environ["REDIS_URL"])
+client = connect(os.environ["REDIS_URL"])
 log = Log(client)
 broker = StreamsBroker(connect(os.environ["REDIS_URL"]), middleware(), lease_s=float(os.environ.get("LEASE_S", "2")))
 dramatiq.set_broker(broker)
 
 
 @dramatiq.actor
-def note(line: str) -> None:
+def note(line: str, *_: object) -> None:
     log.add(line)
 
 
@@ -31,9 +32,16 @@ def note(line: str) -> None:
 def hold(line: str) -> None:
     """Run until the key `go` is there."""
     log.add(f"begin {line}")
-    while not client.exists("go"):
+    while not _may_go():
         time.sleep(0.02)
     log.add(f"end {line}")
+
+
+def _may_go() -> bool:
+    try:
+        return bool(client.exists("go"))
+    except redis.RedisError:
+        return False  # the test has stopped the server
 
 
 @dramatiq.actor(max_retries=0)
@@ -42,7 +50,13 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_before_settling(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> None:
+    if client.exists("die before settling"):
+        SETTLE.run = die_before_settling  # type: ignore[method-assign]  # a kill at the worst moment
     worker = Worker(broker, worker_threads=int(sys.argv[1]), worker_timeout=50)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -1,10 +1,13 @@
 -- What a consumer does between two reads: move due messages to the stream, and take over what nobody works on.
 --
 -- KEYS  1 stream   2 delayed, by due time   3 delayed messages   4 pause flag
--- ARGV  1 this consumer   2 lease (ms)   3 most messages to take over   4 1 if expired leases may be taken over
+-- ARGV  1 this consumer   2 lease (ms)   3 most messages to take over
+--       4 until when, by the server's clock in ms, expired leases may be taken over; 0 if they may not
 --       5 most due messages to move
--- Returns {1 if paused, ms until the next delayed message is due or -1, {entry id, payload, deliveries, …}}.
+-- Returns {1 if paused, ms until the next delayed message is due or -1, now (ms), {entry id, payload, deliveries, …}}.
 --
+-- A call that comes late, because the server, the network or this process stood still, takes nothing over: the owners
+-- could not renew either, and must have the time to.
 -- Released entries come first. The delivery counter is 1 + runs begun: taking over does not change it.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -44,7 +47,7 @@ end
 if room > 0 then
   take(pending('-', '+', room, 'released'))
 end
-if room > 0 and ARGV[4] == '1' then
+if room > 0 and now <= tonumber(ARGV[4]) then
   take(pending('IDLE', ARGV[2], '-', '+', room))
 end
-return {paused, wait, taken}
+return {paused, wait, now, taken}
