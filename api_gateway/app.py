@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
+from actors.events import CONTRACTS
 from actors.routes import QUEUES, ROUTES
 from api_gateway import health, problems
 from api_gateway.routes import events, users
@@ -31,6 +32,8 @@ from workers.settings import Settings
 
 CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
+OUTSIDE = [type_ for type_, contract in CONTRACTS.items() if contract.external]
+
 log = structlog.get_logger(__name__)
 
 
@@ -42,7 +45,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         client = connect_async(settings.redis)
         watch = Watch(client, settings.durability)
         watching = asyncio.create_task(watch.run())
-        app.state.publisher = AsyncPublisher(client, ROUTES, watch)
+        app.state.publisher = AsyncPublisher(client, ROUTES, watch=watch, outside=OUTSIDE)
         log.info("gateway.started", url=settings.gateway_url)
         yield
         watching.cancel()

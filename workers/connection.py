@@ -19,7 +19,8 @@ from workers.errors import UnavailableError
 
 CONNECT_TIMEOUT_S = 1.0
 CALL_TIMEOUT_S = 5.0
-RETRIES = 2  # a dropped idle connection is opened again at once; an absent server is reported within a second
+RETRIES = 2  # a dropped idle connection is opened again at once; an absent server is reported within a second,
+# and one that hangs after one call's time: waiting again would not help
 
 CLUSTER, SENTINEL = "redis+cluster", "redis+sentinel"
 
@@ -40,7 +41,8 @@ def connect(url: str) -> redis.Redis:
     Raises nothing until it is used, but for a Cluster, which is asked for its nodes at once: UnavailableError.
     """
     address = _address(url)
-    options: dict[str, Any] = {"retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES), **_deadlines()}
+    backoff = ExponentialBackoff(cap=0.2, base=0.02)
+    options: dict[str, Any] = {"retry": Retry(backoff, RETRIES, (redis.ConnectionError,)), **_deadlines()}
     if address.scheme == CLUSTER:
         nodes = [redis.cluster.ClusterNode(*node) for node in address.nodes]
         try:
@@ -58,7 +60,8 @@ def connect(url: str) -> redis.Redis:
 def connect_async(url: str) -> redis.asyncio.Redis:
     """The same for asyncio; one event loop each."""
     address = _address(url)
-    options: dict[str, Any] = {"retry": AsyncRetry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES), **_deadlines()}
+    backoff = ExponentialBackoff(cap=0.2, base=0.02)
+    options: dict[str, Any] = {"retry": AsyncRetry(backoff, RETRIES, (redis.ConnectionError,)), **_deadlines()}
     if address.scheme == CLUSTER:
         nodes = [redis.asyncio.cluster.ClusterNode(*node) for node in address.nodes]
         client = redis.asyncio.RedisCluster(startup_nodes=nodes, **_login(address), **options)

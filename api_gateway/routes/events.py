@@ -71,7 +71,7 @@ async def post_event(request: Request, caller: Annotated[Caller, Depends(needs("
     event, sent = admit(posted, caller, get_contextvars()["correlation_id"])
     logs.bind(event)
     publisher: AsyncPublisher = request.app.state.publisher
-    outcome = await publisher.publish(event, sent)
+    outcome = await publisher.publish(event, sent, fresh=posted.id is None)
     if outcome is Outcome.FULL:
         raise unavailable("The queue of this event is full. Send the same request again later, under the same id.")
     if outcome is Outcome.CONFLICT:

@@ -57,6 +57,8 @@ class _Item(NamedTuple):
     queue: str
     keys: list[str]
     args: list[Argument]
+    elsewhere: list[str]
+    """once-keys under which the same (caller, source, id) would have been stored as an event of another type"""
 
 
 def fingerprint(event: Event) -> str:
@@ -65,7 +67,7 @@ def fingerprint(event: Event) -> str:
     return digest(body.decode())
 
 
-def _item(event: Event, route: Route, body: str) -> _Item:
+def _item(event: Event, route: Route, body: str, others: Iterable[Route] = ()) -> _Item:
     message = Message[None](
         queue_name=route.queue, actor_name=route.actor, args=(), kwargs={"event": event.to_dict()}, options={}
     )
@@ -79,6 +81,7 @@ def _item(event: Event, route: Route, body: str) -> _Item:
         route.queue,
         [keys.seen(route.queue, event.identity, route.actor), ledger.key(route.queue, event.id)],
         [body, encoded, ledger.field_name(event, route.actor, "event"), record],
+        [keys.seen(other.queue, event.identity, other.actor) for other in others if other != route],
     )
 
 
@@ -115,7 +118,8 @@ class Publisher:
         items = [_item(event, route, fingerprint(event)) for event in events for route in self._routes[event.type]]
         try:
             for queue, group in _by_queue(items).items():
-                PUBLISH.run(self._client, *_call(queue, group, limit=0))
+                for first in range(0, len(group), MOST_AT_ONCE):
+                    PUBLISH.run(self._client, *_call(queue, group[first : first + MOST_AT_ONCE], limit=0))
         except RedisError as error:
             raise _unavailable(error) from error
 
@@ -138,25 +142,37 @@ Group = list[tuple[_Item, "asyncio.Future[Outcome]"]]
 class AsyncPublisher:
     """Stores events from asyncio code: what arrives while a call is under way shares the next one."""
 
-    def __init__(self, client: redis.asyncio.Redis, routes: Routes, watch: Watch | None = None) -> None:
-        """`watch` tells what the server must confirm and whether it is full."""
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        routes: Routes,
+        *,
+        watch: Watch | None = None,
+        outside: Iterable[str] = (),
+    ) -> None:
+        """`watch` tells what the server must confirm and whether it is full; `outside` are the types callers may post.
+
+        The same (caller, source, id) may be used for one of them only. Each queue is a slot of its own, so that is not
+        one atomic step: of two such posts in the same moment both may be stored, as two events.
+        """
         self._client = client
         self._routes = routes
         self._watch = watch
+        self._others = {route for type_ in outside for route in routes[type_]}
         self._waiting: list[tuple[_Item, asyncio.Future[Outcome]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def publish(self, event: Event, body: str) -> Outcome:
+    async def publish(self, event: Event, body: str, *, fresh: bool = False) -> Outcome:
         """Store an event that has exactly one route. `body` is its `fingerprint` as the caller sent it.
 
-        Raises UnavailableError when the store does not confirm; publishing again is then safe. Raises
-        MessageTooLargeError.
+        `fresh` says that its id was made for it, so that it cannot have been used before. Raises UnavailableError when
+        the store does not confirm; publishing again is then safe. Raises MessageTooLargeError.
         """
         if self._watch is not None and self._watch.full:
             raise UnavailableError("Redis", "it is nearly full, and takes no new events")
         (route,) = self._routes[event.type]
         stored: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_item(event, route, body), stored))
+        self._waiting.append((_item(event, route, body, () if fresh else self._others), stored))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         return await stored
@@ -165,26 +181,50 @@ class AsyncPublisher:
         while self._waiting:
             group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             by_queue: dict[str, Group] = defaultdict(list)
-            for item, stored in group:
+            for item, stored in await self._refuse_reused(group):
                 by_queue[item.queue].append((item, stored))
             await asyncio.gather(*(self._write_queue(queue, waiting) for queue, waiting in by_queue.items()))
         self._writer = None
+
+    async def _refuse_reused(self, group: Group) -> Group:
+        """Answer those whose id was used for an event of another type; the rest."""
+        asked = [(item, stored) for item, stored in group if item.elsewhere]
+        if not asked:
+            return group
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for item, _ in asked:
+                    for name in item.elsewhere:
+                        pipeline.exists(name)
+                answers = iter(await pipeline.execute())
+        except Exception as error:  # noqa: BLE001 the task's edge: see _write_queue
+            _fail(group, error)
+            return []
+        for item, stored in asked:
+            used = [next(answers) for _ in item.elsewhere]
+            if any(used) and not stored.done():
+                stored.set_result(Outcome.CONFLICT)
+        return [(item, stored) for item, stored in group if not stored.done() or stored.cancelled()]
 
     async def _write_queue(self, queue: str, group: Group) -> None:
         try:
             names, args = _call(queue, [item for item, _ in group], LONGEST_QUEUE)
             confirmation = self._watch.confirmation if self._watch else None
             answers = await PUBLISH.run_async(self._client, names, args, then=confirmation)
-        except Exception as error:
-            if not isinstance(error, RedisError):
-                log.exception("publisher.failed")  # the task's edge: nobody else would see it, and callers wait
-            for _, stored in group:
-                if not stored.done():
-                    stored.set_exception(_unavailable(error))
+        except Exception as error:  # noqa: BLE001 the task's edge: nobody else would see it, and callers wait
+            _fail(group, error)
             return
         for (_, stored), answer in zip(group, answers, strict=True):
             if not stored.done():  # else the caller went away; the event is stored all the same
                 stored.set_result(Outcome(answer))
+
+
+def _fail(group: Group, error: Exception) -> None:
+    if not isinstance(error, RedisError):
+        log.error("publisher.failed", exc_info=error)
+    for _, stored in group:
+        if not stored.done():
+            stored.set_exception(_unavailable(error))
 
 
 def _unavailable(error: Exception) -> UnavailableError:
