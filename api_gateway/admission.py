@@ -18,6 +18,9 @@ from workers.event import INTERNAL_SOURCE, NAMESPACE, Event, timestamp
 from workers.queue.publisher import fingerprint
 from workers.security.tokens import Caller
 
+CALLERS = "/callers/"
+"""Begins the source of an event that comes without one; a caller may not speak in another's name."""
+
 MAX_BODY_BYTES = 256 * 1024
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=200)]
@@ -76,9 +79,12 @@ def admit(posted: PostedEvent, caller: Caller, correlation: str) -> tuple[Event,
         raise _field("/type", f"There is no such event to post. These are: {known}.")
     if posted.source is not None and posted.source.startswith(INTERNAL_SOURCE):
         raise _field("/source", f"Sources that begin with {INTERNAL_SOURCE} are Luna's own.")
+    own_source = f"{CALLERS}{caller.subject}"
+    if posted.source is not None and posted.source.startswith(CALLERS) and posted.source != own_source:
+        raise _field("/source", f"Sources that begin with {CALLERS} name the caller; yours is {own_source}.")
     sent = Event(
         id=posted.id or str(uuid4()),
-        source=posted.source or f"/callers/{caller.subject}",
+        source=posted.source or own_source,
         type=posted.type,
         data=posted.data,
         caller=caller.subject,

@@ -43,7 +43,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = connect_async(settings.redis)
-        watch = Watch(client, settings.durability)
+        app.state.watch = watch = Watch(client, settings.durability)
         watching = asyncio.create_task(watch.run())
         app.state.publisher = AsyncPublisher(client, ROUTES, watch=watch, outside=OUTSIDE)
         log.info("gateway.started", url=settings.gateway_url)

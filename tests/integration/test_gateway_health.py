@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from actors.routes import QUEUES, ROUTES
+from tests.builders import Told
 from tests.gateway import Gateway, settings
-from tests.servers import Valkey, free_port
+from tests.servers import Valkey, eventually, free_port
 from workers.database import Database
 from workers.database.migrate import downgrade, upgrade
 
@@ -54,3 +56,33 @@ def test_every_reason_is_given(tmp_path: Path) -> None:
     with Gateway(settings(f"redis://127.0.0.1:{free_port()}/0"), Database(f"sqlite:///{tmp_path}")) as gateway:
         detail = gateway.get("/health/ready", {}).json()["detail"]
     assert detail == "Redis cannot be reached; the database cannot be reached"
+
+
+def test_a_whole_system_is_ok_and_says_how_safe_an_accepted_event_is(own_valkey: Valkey, database: Database) -> None:
+    with Gateway(settings(own_valkey.url), database) as gateway, own_valkey.client() as client:
+        with Told(client, ROUTES).alive(*QUEUES):
+            report = eventually(lambda: (found := gateway.get("/health", {}).json())["status"] == "ok" and found)
+        assert set(report["checks"]) == {"database", "queue", "cache", "workers"}
+        assert report["checks"]["queue"]["detail"] == "every write is on disk before it is confirmed"
+        assert all(check["latency_ms"] >= 0 for check in report["checks"].values())
+        report = gateway.get("/health", {}).json()
+    assert (report["status"], report["checks"]["workers"]["status"]) == ("degraded", "degraded")
+    assert report["checks"]["workers"]["detail"] == f"nobody works on {', '.join(QUEUES)}"
+
+
+def test_a_server_that_syncs_too_seldom_is_told_of(own_valkey: Valkey, database: Database) -> None:
+    with own_valkey.client() as client:
+        client.config_set("appendfsync", "no")
+    with Gateway(settings(own_valkey.url), database) as gateway:
+        queue = eventually(lambda: (found := gateway.get("/health", {}).json()["checks"]["queue"])["status"] and found)
+    assert (queue["status"], queue["detail"].partition(":")[0]) == ("degraded", "appendonly yes, appendfsync no")
+
+
+def test_without_redis_the_system_is_down(without_redis: Gateway) -> None:
+    answer = without_redis.get("/health", {})
+    assert (answer.status_code, answer.json()["status"]) == (503, "down")
+    assert answer.json()["checks"]["queue"] | {"latency_ms": 0} == {
+        "status": "down",
+        "latency_ms": 0,
+        "detail": "Redis cannot be reached",
+    }

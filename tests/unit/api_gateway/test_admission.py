@@ -61,8 +61,8 @@ def test_the_fingerprint_is_of_what_was_sent_not_of_what_was_filled_in() -> None
     assert fingerprint() != fingerprint(data=data(user_id=USER))
 
 
-@pytest.mark.parametrize("source", ["/luna/", "/luna/actors/users.create", "/luna/scheduler"])
-def test_no_caller_speaks_for_luna(source: str) -> None:
+@pytest.mark.parametrize("source", ["/luna/", "/luna/actors/users.create", "/luna/scheduler", "/callers/eve"])
+def test_no_caller_speaks_for_luna_or_for_another_caller(source: str) -> None:
     assert refused(source=source) == ["/source"]
 
 
