@@ -79,6 +79,12 @@ def _group(client: Redis, queue: str) -> tuple[int, int]:
     return int(ours["pending"]) if ours else 0, int(waiting[0][0].partition(b"-")[0]) if waiting else 0
 
 
+def now_ms(client: Redis) -> int:
+    """The server's clock, ms since the epoch. Raises redis.RedisError."""
+    answer: Any = client.time()
+    return int(answer[0]) * 1000 + int(answer[1]) // 1000
+
+
 def worker_states(client: Redis) -> list[WorkerState]:
     """The living worker processes. Raises redis.RedisError."""
     ids: Any = client.zrange(keys.WORKERS, 0, -1)
