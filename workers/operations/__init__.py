@@ -139,7 +139,7 @@ class Operations:
         """Store an operation over all dead letters that a filter finds now; an event must then be published for it."""
         total = self.count_dead(wanted)
         with _reachable():
-            until = inspection.now_ms(self._client)  # the clock that the letters' times are from
+            until = inspection.now_ms(self._client, self._queues[0])  # the clock that the letters' times are from
         with self._database.write() as connection:
             now = datetime.now(UTC)
             operation = bulk.create(connection, kind, wanted._replace(until_ms=until), total, rate, by, now)
