@@ -46,6 +46,13 @@ def test_without_redis_it_does_not_start(tmp_path: Path) -> None:
     assert "hidden-word" not in line
 
 
+def test_on_a_redis_that_evicts_it_does_not_start(tmp_path: Path, own_valkey: Valkey) -> None:
+    with own_valkey.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    line = refusal(tmp_path, REDIS_URL=own_valkey.url)
+    assert line.startswith("REDIS_URL: the server's maxmemory-policy is allkeys-lru; a queue must never evict")
+
+
 @pytest.mark.parametrize("place", ["file/luna.db", "file"], ids=["below a file", "another file"])
 def test_on_a_database_that_it_cannot_write_it_does_not_start(tmp_path: Path, valkey: Valkey, place: str) -> None:
     (tmp_path / "file").write_text("this is no database, " * 100)
