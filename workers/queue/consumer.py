@@ -23,7 +23,7 @@ MOST_RUNS_BEGUN = 3
 PARK_MS = 15 * 1000
 PARKED_AT_MOST_S = 3600
 
-COUNTERS = ("retries", "waits", "waits_since", "unknown_since")
+COUNTERS = ("retries", "attempts_before", "waits", "waits_since", "unknown_since")
 """Options that this package calculates with."""
 
 log = structlog.get_logger(__name__)
