@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from actors.email.store import email_deliveries
 from tests.mailserver import MailServer
-from tests.processes import Processes
-from tests.servers import Valkey, free_port
+from tests.processes import Processes, children, procfile
+from tests.servers import Valkey, eventually, free_port
 from workers.database import Database
 
 LETTER = '{"to":"ada@example.com","template":"welcome","params":{"name":"Ada"}}'
@@ -62,3 +62,13 @@ def test_a_process_type_refuses_to_start_on_an_old_schema_in_one_line(processes:
         ours = [line for line in refused.output.splitlines() if line.startswith("luna: ")]
         assert ours == ["luna: DATABASE_URL: the schema is older than this version of Luna; run `luna migrate`"]
         assert "Traceback" not in refused.output
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_known_to_its_supervisor_at_once(
+    processes: Processes, own_valkey: Valkey
+) -> None:
+    for name in ("worker", "mailer"):
+        master = processes.start(*procfile()[name], REDIS_URL=own_valkey.url)
+        (child,) = eventually(lambda master=master: children(master.pid), every=0.005, what="the worker itself")
+        os.kill(child, signal.SIGKILL)
+        assert master.ends(within=10) != 0

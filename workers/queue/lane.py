@@ -52,6 +52,7 @@ class Lane:
         self._finished = 0
         self._measured_at = time.monotonic()
         self._tend_at = 0.0
+        self._more = False  # whether the last look had no room for all that it may have found
         self._take_over_at: float | None = None
         self._heard_ms = 0  # the server's clock when it last answered
         self._silence_ms = max(lease_ms // 3, int(TEND_S * 2000))  # how long it may say nothing: owners renew as often
@@ -70,7 +71,7 @@ class Lane:
             if self._take_over_at is None:
                 self._take_over_at = time.monotonic() + self._young_server_s()
             room = self._wait_for_room(deadline)
-            entries = self._tend(room) if time.monotonic() >= self._tend_at else []
+            entries = self._tend(room) if self._must_tend(room) else []
             if not entries and room and not self.paused and not self.closing:
                 entries = self._read_new(room, min(deadline, self._tend_at) - time.monotonic())
             elif not entries:
@@ -177,6 +178,10 @@ class Lane:
         # the value of the only field: an entry that somebody else wrote must not lose those that came with it
         return [(entry_id.decode(), next(iter(fields.values())), 1, False) for entry_id, fields in _flat(answer)]
 
+    def _must_tend(self, room: int) -> bool:
+        """A busy lane has no room when it is time to look: it looks again before newer entries fill what room comes."""
+        return time.monotonic() >= self._tend_at or (self._more and room > 0)
+
     def _tend(self, room: int) -> list[Entry]:
         q, now = self.queue, time.monotonic()
         names = [keys.stream(q), keys.delayed(q), keys.delayed_messages(q), keys.paused(q)]
@@ -188,6 +193,7 @@ class Lane:
         if self._heard_ms and heard > until:
             self._take_over_at = time.monotonic() + self._lease_ms / 1000
         self._heard_ms = heard
+        self._more = len(taken) // 3 >= room
         self.paused = bool(paused)
         self._tend_at = time.monotonic() + (TEND_S if wait < 0 else min(TEND_S, wait / 1000))
         entries = [

@@ -63,6 +63,29 @@ def test_after_a_kill_another_worker_takes_over_within_the_lease_and_a_second(
             eventually(lambda: empty(client))
 
 
+def test_a_busy_worker_takes_over_before_it_reads_what_came_later(
+    new_broker: Brokers, client: redis.Redis, log: Log
+) -> None:
+    broker = new_broker(lease_s=1)
+
+    @dramatiq.actor(broker=broker)
+    def note(line: str) -> None:
+        time.sleep(0.02)
+        log.add(line)
+
+    client.xgroup_create(keys.stream("default"), "workers", "0", mkstream=True)
+    abandoned = [f"abandoned {number}" for number in range(3)]
+    for line in abandoned:
+        note.send(line)
+    client.xreadgroup("workers", "dead", {keys.stream("default"): ">"})
+    for number in range(400):  # 8 s of work
+        note.send(f"later {number}")
+    with working(broker, threads=1):
+        log.holds(*abandoned)
+        eventually(lambda: empty(client))
+    assert max(log.lines.index(line) for line in abandoned) < 200  # lease and a second are 100 of them
+
+
 def test_entries_of_a_reply_lost_in_transit_are_not_kept_alive(
     new_broker: Brokers, client: redis.Redis, log: Log
 ) -> None:
