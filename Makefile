@@ -11,8 +11,8 @@ help:  ## list the targets
 up: .venv/up  ## run everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/luna up
 
-test: .venv/dev  ## run the tests
-	$(BIN)/pytest
+test: .venv/dev  ## run the tests, three files at a time: they wait more than they work
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 check: .venv/dev  ## lint, format, types, import directions
 	$(BIN)/ruff check .

@@ -56,9 +56,11 @@ class Brokers:
 
 
 @contextmanager
-def working(broker: StreamsBroker, *, threads: int = 2, **options: Any) -> Iterator[Worker]:
+def working(
+    broker: StreamsBroker, *, threads: int = 2, timeout_ms: int = 50, queues: set[str] | None = None
+) -> Iterator[Worker]:
     """A worker in this process. It waits in short steps, so that stopping it takes no time."""
-    worker = Worker(broker, worker_threads=threads, worker_timeout=50, **options)
+    worker = Worker(broker, worker_threads=threads, worker_timeout=timeout_ms, queues=queues)
     worker.start()
     try:
         yield worker

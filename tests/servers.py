@@ -44,18 +44,26 @@ class Valkey:
 
     password = "test-password"
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    def __init__(self, folder: Path, binary: Path | None = None, **options: str) -> None:
+        """`binary` is another server of the family than the one that Luna brings."""
         self.folder = folder
+        self._binary = binary or server_binary()
         self.port = free_port()
         self.url = f"redis://:{self.password}@127.0.0.1:{self.port}/0"
         self._options = {"appendonly": "yes", "appendfsync": "always", "save": "", **options}
+        self.tls_port = 0
         self._process: subprocess.Popen[bytes] | None = None
+
+    def add_tls_port(self) -> None:
+        """Listen with TLS on a port of its own; the options must name the certificates."""
+        self.tls_port = free_port()
+        self._options["tls-port"] = str(self.tls_port)
 
     def start(self) -> Self:
         options = [part for name, value in self._options.items() for part in (f"--{name}", value)]
         self._process = subprocess.Popen(
             [
-                *(str(server_binary()), "--port", str(self.port), "--bind", "127.0.0.1"),
+                *(str(self._binary), "--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--requirepass", self.password, "--dir", str(self.folder), *options),
             ],
             env={},  # a server is no part of the system under test, nor of its data folder

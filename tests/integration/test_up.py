@@ -123,7 +123,7 @@ def test_a_taken_port_is_refused_in_one_line(processes: Processes, taken_port: i
     [
         ("LUNA_PORT", "http", "LUNA_PORT: Input should be a valid integer"),
         ("EMAIL_TRANSPORT", "smtp", "SMTP_URL: is needed when EMAIL_TRANSPORT is smtp"),
-        ("REDIS_URL", f"redis://127.0.0.1:{free_port()}", "cannot be reached"),
+        ("REDIS_URL", "redis://127.0.0.1:1", "cannot be reached"),
         ("DATABASE_URL", "sqlite:////proc/luna.db", "DATABASE_URL: sqlite:////proc/luna.db is not writable"),
         ("LUNA_ENV", "production", "REDIS_URL: is needed when LUNA_ENV is production"),
     ],

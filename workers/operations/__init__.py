@@ -138,7 +138,8 @@ class Operations:
     def start_bulk(self, kind: bulk.Kind, wanted: Filter, rate: float, by: str) -> UUID:
         """Store an operation over all dead letters that a filter finds now; an event must then be published for it."""
         total = self.count_dead(wanted)
-        until = int(datetime.now(UTC).timestamp() * 1000)
+        with _reachable():
+            until = inspection.now_ms(self._client, self._queues[0])  # the clock that the letters' times are from
         with self._database.write() as connection:
             now = datetime.now(UTC)
             operation = bulk.create(connection, kind, wanted._replace(until_ms=until), total, rate, by, now)

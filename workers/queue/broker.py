@@ -33,7 +33,7 @@ from workers.queue.encoding import encode
 from workers.queue.keeper import Keeper
 from workers.queue.lane import WIDEST, Lane
 from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
-from workers.queue.scripts import DELAY
+from workers.queue.scripts import DELAY, STORE
 from workers.queue.settler import Settler
 
 LEASE_S = 15.0
@@ -56,7 +56,7 @@ class StreamsBroker(Broker):
         self._lanes: dict[str, Lane] = {}
         self._running: dict[int, Delivery] = {}
         self._processing = threading.local()
-        self._settler = Settler(client, self.consumer, self._store, self._confirmed)
+        self._settler = Settler(client, self.consumer, self._store_follow_up, self._confirmed)
         self._keeper: Keeper | None = None
         self.add_middleware(_Lifecycle())
 
@@ -276,10 +276,21 @@ class StreamsBroker(Broker):
             pipeline.execute()
         for message, delay, body in encoded:
             if delay is not None:
-                names = [keys.delayed(message.queue_name), keys.delayed_messages(message.queue_name)]
-                DELAY.run(self.client, names, [token_hex(12), int(delay), body])
+                self._put_aside(message, int(delay), body)
         for message, delay, _ in encoded:
             self._emit_after("enqueue", message, delay)
+
+    def _store_follow_up(self, message: Message[Any], delay: int | None, body: bytes) -> None:
+        """Write what a hook enqueued, also on a full server, so that it drains. Raises redis.RedisError."""
+        if delay is None:
+            STORE.run(self.client, [keys.stream(message.queue_name)], [body])
+        else:
+            self._put_aside(message, delay, body)
+        self._emit_after("enqueue", message, delay)
+
+    def _put_aside(self, message: Message[Any], delay: int, body: bytes) -> None:
+        names = [keys.delayed(message.queue_name), keys.delayed_messages(message.queue_name)]
+        DELAY.run(self.client, names, [token_hex(12), delay, body])
 
     # The life of a worker
 

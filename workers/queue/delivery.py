@@ -37,6 +37,8 @@ class Delivery(MessageProxy):
     """whether its run has ended: from then on its settlement finds out whose it is"""
     hook_failed = False
     """whether a hook that followed its run failed: then it may be that nobody decided what becomes of it"""
+    follow_ups: list[dict[str, str]] | None = None
+    """what its run published: id, source and type of each event"""
     retry_delay_ms: int | None = None
     """set when it is to be run again"""
     started_at = 0.0
@@ -115,6 +117,8 @@ class Delivery(MessageProxy):
         fields: list[str | bytes] = [ledger.field_name(event, self.actor_name, "status"), status]
         if self.duration_s is not None:
             fields += [ledger.field_name(event, self.actor_name, f"attempt:{self.attempt}"), self._attempt()]
+        if self.follow_ups is not None:
+            fields += [ledger.field_name(event, self.actor_name, "follow_ups"), orjson.dumps(self.follow_ups)]
         return fields
 
     def _attempt(self) -> bytes:

@@ -10,6 +10,7 @@ from redis import Redis, ResponseError
 
 from workers import keys
 from workers.queue.lane import GROUP
+from workers.queue.scripts import NOW
 
 RATE_WINDOW = 6  # of 10 s each: see keys.settled
 
@@ -41,25 +42,24 @@ class WorkerState(NamedTuple):
 
 
 def queue_state(client: Redis, queue: str, workers: int) -> QueueState:
-    """The state of one queue, in two round trips. Raises redis.RedisError."""
+    """The state of one queue, in a few round trips. Raises redis.RedisError."""
     pipeline = client.pipeline(transaction=False)
     pipeline.xlen(keys.stream(queue))
     pipeline.zcard(keys.delayed(queue))
     pipeline.zcard(keys.dead(queue))
     pipeline.exists(keys.paused(queue))
     pipeline.hgetall(keys.settled(queue))
-    pipeline.time()
-    length, delayed, dead, paused, settled, (seconds, microseconds) = pipeline.execute()
+    length, delayed, dead, paused, settled = pipeline.execute()
     pending, oldest_ms = _group(client, queue)
-    now_ms = seconds * 1000 + microseconds / 1000
-    recent = [int(count) for tick, count in settled.items() if int(tick) > seconds // 10 - RATE_WINDOW]
+    now = now_ms(client, queue)
+    recent = [int(count) for tick, count in settled.items() if int(tick) > now // 10_000 - RATE_WINDOW]
     return QueueState(
         queue=queue,
         ready=max(0, length - pending),
         running=pending,
         delayed=delayed,
         dead=dead,
-        oldest_age_s=round(max(0.0, now_ms - oldest_ms) / 1000, 1) if oldest_ms else 0.0,
+        oldest_age_s=round(max(0, now - oldest_ms) / 1000, 1) if oldest_ms else 0.0,
         paused=bool(paused),
         rate_1m=round(sum(recent) / 60, 2),
         workers=workers,
@@ -77,6 +77,11 @@ def _group(client: Redis, queue: str) -> tuple[int, int]:
     after = _text(ours["last-delivered-id"]) if ours else "0-0"
     waiting: Any = client.xrange(stream, min=f"({after}", count=1)
     return int(ours["pending"]) if ours else 0, int(waiting[0][0].partition(b"-")[0]) if waiting else 0
+
+
+def now_ms(client: Redis, queue: str) -> int:
+    """The clock of the server that holds the queue, ms since the epoch. Raises redis.RedisError."""
+    return int(NOW.run(client, [keys.stream(queue)], []))
 
 
 def worker_states(client: Redis) -> list[WorkerState]:

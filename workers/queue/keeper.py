@@ -80,9 +80,9 @@ class Keeper:
             self._renew_at = now + self._lease_s / 3
             for lane in lanes:
                 self._renew(lane)
-        self._say(lanes)
         for lane in lanes:
-            self._trim(lane.queue)
+            self._trim(lane.queue)  # before anything that a full server may refuse
+        self._say(lanes)
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_S
             for lane in lanes:

@@ -17,12 +17,14 @@ import orjson
 import redis.asyncio
 import structlog
 from dramatiq import Message
+from dramatiq.middleware import CurrentMessage
 from redis import Redis, RedisError
 
 from workers import keys
 from workers.errors import UnavailableError
 from workers.event import Event, Route, digest, timestamp
 from workers.queue import ledger
+from workers.queue.delivery import Delivery
 from workers.queue.encoding import encode
 from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
 from workers.queue.scripts import PUBLISH, Argument
@@ -129,6 +131,10 @@ class Publisher:
             return
         self.publish(*follow_ups)
         children = [{"id": child.id, "source": child.source, "type": child.type} for child in follow_ups]
+        current = CurrentMessage.get_current_message()
+        if isinstance(current, Delivery):
+            current.follow_ups = children  # the link is written with its settlement
+            return
         (queue,) = {route.queue for route in self._routes[parent.type] if route.actor == actor}
         try:
             ledger.write(self._client, queue, parent, actor, {"follow_ups": children})

@@ -9,16 +9,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import redis
 import structlog
+from dramatiq import Message
 from redis import Redis
 
 from workers import keys
 from workers.queue import ledger
 from workers.queue.dead import Letter
-from workers.queue.delivery import Delivery, Outgoing
+from workers.queue.delivery import Delivery
 from workers.queue.encoding import encode
 from workers.queue.scripts import BURY, SETTLE, Argument
 
@@ -27,7 +29,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 
 log = structlog.get_logger(__name__)
 
-Store = Callable[[Sequence[Outgoing]], None]
+Store = Callable[[Message[Any], int | None, bytes], None]
 
 
 class Settler:
@@ -125,7 +127,7 @@ class Settler:
     def _store_outbox(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
             while delivery.outbox:  # one by one: what is stored is not stored again when the next cannot be
-                self._store(delivery.outbox[:1])
+                self._store(*delivery.outbox[0])
                 del delivery.outbox[0]
 
     def _try(self, step: Callable[[list[Delivery]], None], deliveries: list[Delivery]) -> list[Delivery]:

@@ -77,9 +77,9 @@ def _count_tries(settler: Any) -> list[str]:
     tries: list[str] = []
     store = settler._store  # noqa: SLF001
 
-    def counted(outgoing: Any) -> None:
+    def counted(*outgoing: Any) -> None:
         tries.append("try")
-        store(outgoing)
+        store(*outgoing)
 
     settler._store = counted  # noqa: SLF001
     return tries

@@ -68,6 +68,7 @@ def _listed(answer: Any) -> list[int]:
 
 
 PUBLISH = Script("publish")
+STORE = Script("store")
 DELAY = Script("delay")
 TEND = Script("tend")
 RENEW = Script("renew")
@@ -77,3 +78,4 @@ SETTLE = Script("settle")
 BURY = Script("bury")
 EXHUME = Script("exhume")
 SWEEP = Script("sweep")
+NOW = Script("now")

@@ -89,7 +89,7 @@ def test_a_claim_that_does_not_hold_is_refused(tokens: Tokens, claims: dict[str,
 
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
 @pytest.mark.parametrize(
-    "value", [True, str(NOW + 600), "soon", float("nan"), float("inf"), float("-inf"), None, [], {}, 10**400]
+    "value", [True, "4102444800", "soon", float("nan"), float("inf"), float("-inf"), None, [], {}, 10**400]
 )
 def test_a_time_that_is_not_a_finite_number_is_refused(tokens: Tokens, name: str, value: object) -> None:
     with pytest.raises(InvalidTokenError):

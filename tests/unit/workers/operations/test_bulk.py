@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import time
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+
+from actors.events import CONTRACTS
+from tests.builders import Told, an_event, waiting
+from tests.servers import eventually
+from workers.database import Database
+from workers.errors import NotFoundError, PermanentError, RefusedError
+from workers.event import Event, Route
+from workers.operations import Filter, Operations, bulk
+from workers.queue.graveyard import Graveyard
+from workers.queue.publisher import Publisher
+
+ROUTES = {"user.signed_up": (Route("users.create", "users"),)}
+QUEUES = ("users",)
+
+
+class Grave:
+    """Many letters of one cause, and an operation over them."""
+
+    def __init__(self, store: redis.Redis, database: Database, letters: int) -> None:
+        self.store, self.database = store, database
+        self.told, self.graveyard = Told(store, ROUTES), Graveyard(store, QUEUES)
+        self.operations = Operations(store, QUEUES, database)
+        self.slept: list[float] = []
+        self.die(*(an_event() for _ in range(letters)), publish=True)
+
+    def die(self, *events: Event, publish: bool = False) -> None:
+        for event in events:
+            if publish:
+                Publisher(self.store, ROUTES).publish(event)
+            self.told.attempt(event, ROUTES["user.signed_up"][0], PermanentError("never"))
+
+    def start(self, kind: bulk.Kind, rate: float = 0) -> UUID:
+        newest = next(self.graveyard.search(Filter())).died_ms
+        eventually(lambda: time.time() * 1000 > newest + 1)
+        return self.operations.start_bulk(kind, Filter(), rate, "cli:op")
+
+    def work(self, operation: UUID) -> bool:
+        return bulk.work(self.database, self.graveyard, operation, self.slept.append)
+
+
+@pytest.fixture
+def grave(store: redis.Redis, database: Database) -> Grave:
+    return Grave(store, database, letters=7)
+
+
+def test_discarding_many_takes_all_and_says_so(grave: Grave) -> None:
+    operation = grave.start("discard")
+    assert not grave.work(operation)
+    progress = grave.operations.operation(operation)
+    assert (progress.state, progress.done, progress.total) == ("done", 7, 7)
+    assert grave.graveyard.count(Filter()) == 0
+
+
+def test_a_retry_of_many_sends_five_first(grave: Grave) -> None:
+    operation = grave.start("retry")
+    assert grave.work(operation)
+    assert (len(waiting(grave.store, "users")), grave.graveyard.count(Filter())) == (5, 2)
+    assert grave.operations.operation(operation).done == 5
+
+
+def test_it_stops_by_itself_when_all_five_die_again_of_the_same_cause(grave: Grave) -> None:
+    operation = grave.start("retry")
+    grave.work(operation)
+    grave.die(*waiting(grave.store, "users"))
+    grave.work(operation)
+    progress = grave.operations.operation(operation)
+    assert (progress.state, progress.done) == ("stopped", 5)
+    assert progress.note == "stopped by itself: all of the first 5 died again of the same cause"
+    assert not grave.work(operation)
+    assert grave.graveyard.count(Filter()) == 7
+
+
+def test_it_goes_on_when_the_five_live(grave: Grave, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = grave.start("retry")
+    grave.work(operation)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + bulk.CANARY_S + 1)
+    assert not grave.work(operation)
+    assert (grave.operations.operation(operation).state, len(waiting(grave.store, "users"))) == ("done", 7)
+
+
+def test_what_dies_again_meanwhile_is_not_taken_a_second_time(grave: Grave) -> None:
+    operation = grave.start("discard")
+    grave.die(an_event(), publish=True)
+    grave.work(operation)
+    assert grave.graveyard.count(Filter()) == 1
+
+
+def test_it_keeps_to_its_rate(grave: Grave) -> None:
+    assert grave.work(grave.start("discard", rate=1.0))
+    assert grave.graveyard.count(Filter()) == 2  # five seconds' worth are taken in one slice
+    assert max(grave.slept) > 3
+
+
+def test_a_stopped_operation_takes_nothing_more(grave: Grave) -> None:
+    operation = grave.start("discard")
+    grave.operations.stop(operation, "cli:op")
+    assert not grave.work(operation)
+    assert (grave.graveyard.count(Filter()), grave.operations.operation(operation).state) == (7, "stopped")
+
+
+def test_an_operation_nobody_stored_is_not_worked_off(grave: Grave) -> None:
+    assert not grave.work(uuid4())
+    with pytest.raises(NotFoundError):
+        grave.operations.operation(uuid4())
+
+
+def test_every_action_is_in_the_audit_log(grave: Grave) -> None:
+    api, (letter, other, *_) = grave.operations, [found.letter for found in grave.graveyard.search(Filter())]
+    api.pause("users", "cli:op")
+    api.resume("users", "cli:op")
+    api.retry(letter.id, "cli:op")
+    api.discard(other.id, "ops:eve")
+    operation = grave.start("discard")
+    api.stop(operation, "cli:op")
+    log = [(entry.by, entry.action, entry.target, entry.affected) for entry in reversed(api.audit_log(10))]
+    assert log == [
+        ("cli:op", "queue.pause", "users", 1),
+        ("cli:op", "queue.resume", "users", 1),
+        ("cli:op", "dead.retry", letter.id, 1),
+        ("ops:eve", "dead.discard", other.id, 1),
+        ("cli:op", "dead.discard_many", str(operation), 5),
+        ("cli:op", "operation.stop", str(operation), 1),
+    ]
+
+
+def test_an_edit_that_breaks_the_contract_is_refused_and_changes_nothing(grave: Grave) -> None:
+    letter = next(grave.graveyard.search(Filter())).letter
+    with pytest.raises(RefusedError, match=r"breaks the contract of user\.signed_up: email: Field required"):
+        grave.operations.edit(letter.id, {"name": "Ada"}, "cli:op", CONTRACTS)
+    assert (grave.graveyard.count(Filter()), grave.operations.audit_log(10)) == (7, [])
+
+
+def test_what_is_not_there_is_said_in_a_sentence(grave: Grave) -> None:
+    with pytest.raises(NotFoundError, match="there is no queue 'post'; these are: users"):
+        grave.operations.pause("post", "cli:op")
+    with pytest.raises(NotFoundError, match="there is no dead letter 'x'"):
+        grave.operations.retry("x", "cli:op")
