@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test check format lock clean help
+.PHONY: up test check bench bench-quick format lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,6 +19,12 @@ check: .venv/dev  ## lint, format, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: .venv/up  ## measure beside other job systems; half an hour on a quiet machine
+	$(BIN)/python -m benchmarks
+
+bench-quick: .venv/up  ## the same with a fifth of the work, once
+	$(BIN)/python -m benchmarks --quick --rounds 1
 
 format: .venv/dev  ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .

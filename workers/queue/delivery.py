@@ -114,11 +114,12 @@ class Delivery(MessageProxy):
         event = self.event
         if event is None:
             return []
-        fields: list[str | bytes] = [ledger.field_name(event, self.actor_name, "status"), status]
+        ours = ledger.field_name(event, self.actor_name, "")
+        fields: list[str | bytes] = [f"{ours}status", status]
         if self.duration_s is not None:
-            fields += [ledger.field_name(event, self.actor_name, f"attempt:{self.attempt}"), self._attempt()]
+            fields += [f"{ours}attempt:{self.attempt}", self._attempt()]
         if self.follow_ups is not None:
-            fields += [ledger.field_name(event, self.actor_name, "follow_ups"), orjson.dumps(self.follow_ups)]
+            fields += [f"{ours}follow_ups", orjson.dumps(self.follow_ups)]
         return fields
 
     def _attempt(self) -> bytes:

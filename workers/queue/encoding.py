@@ -16,7 +16,7 @@ def encode(message: Message[Any]) -> bytes:
     """The message as bytes. Raises what the encoder raises."""
     if type(get_encoder()) is JSONEncoder:
         try:
-            return orjson.dumps(message.asdict(), option=orjson.OPT_NON_STR_KEYS)
+            return orjson.dumps(message, option=orjson.OPT_NON_STR_KEYS)
         except TypeError:
             return OTHER + message.encode()  # what orjson does not know, such as integers beyond 64 bits
     return message.encode()

@@ -69,8 +69,8 @@ def fingerprint(event: Event) -> str:
     return digest(body.decode())
 
 
-def _item(event: Event, route: Route, body: str, others: Iterable[Route] = ()) -> _Item:
-    message = Message[None](
+def _item(event: Event, route: Route, body: str, now: str, others: Iterable[Route] = ()) -> _Item:
+    message: Message[None] = Message(
         queue_name=route.queue, actor_name=route.actor, args=(), kwargs={"event": event.to_dict()}, options={}
     )
     encoded = encode(message)
@@ -78,7 +78,7 @@ def _item(event: Event, route: Route, body: str, others: Iterable[Route] = ()) -
         raise MessageTooLargeError(
             f"the event {event.type} has {len(encoded)} bytes as a message; the limit is {MAX_MESSAGE_BYTES}"
         )
-    record = ledger.accepted(event, timestamp(datetime.now(UTC)))
+    record = ledger.accepted(event, now)
     return _Item(
         route.queue,
         [keys.seen(route.queue, event.identity, route.actor), ledger.key(route.queue, event.id)],
@@ -117,7 +117,8 @@ class Publisher:
         Raises UnavailableError when the store does not confirm; publishing again is then safe. Raises
         MessageTooLargeError.
         """
-        items = [_item(event, route, fingerprint(event)) for event in events for route in self._routes[event.type]]
+        now = timestamp(datetime.now(UTC))
+        items = [_item(event, route, fingerprint(event), now) for event in events for route in self._routes[event.type]]
         try:
             for queue, group in _by_queue(items).items():
                 for first in range(0, len(group), MOST_AT_ONCE):
@@ -178,7 +179,8 @@ class AsyncPublisher:
             raise UnavailableError("Redis", "it is nearly full, and takes no new events")
         (route,) = self._routes[event.type]
         stored: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_item(event, route, body, () if fresh else self._others), stored))
+        now = timestamp(datetime.now(UTC))
+        self._waiting.append((_item(event, route, body, now, () if fresh else self._others), stored))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         return await stored

@@ -54,9 +54,9 @@ def configure(process: str, *, production: bool) -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def bind(event: Event) -> None:
-    """Put the event's id, correlation id and type on every line of this context from now on."""
-    bind_contextvars(event_id=event.id, correlation_id=event.correlation, event_type=event.type)
+def bind(event: Event, **more: str | int) -> None:
+    """Put the event's id, correlation id and type on every line of this context from now on, and what is given."""
+    bind_contextvars(event_id=event.id, correlation_id=event.correlation, event_type=event.type, **more)
 
 
 def _renderers(production: bool) -> list[Any]:

@@ -22,11 +22,11 @@ class LogContext(Middleware):
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002 Dramatiq's signature
         """Everything logged in this thread is about this event from now on."""
+        attempt = message.options.get("retries", 0) + 1
         if isinstance(message, Delivery) and message.event is not None:
-            logs.bind(message.event)
+            logs.bind(message.event, actor=message.actor_name, attempt=attempt)
         else:
-            bind_contextvars(message_id=message.message_id)
-        bind_contextvars(actor=message.actor_name, attempt=message.options.get("retries", 0) + 1)
+            bind_contextvars(message_id=message.message_id, actor=message.actor_name, attempt=attempt)
 
     def after_process_message(
         self,

@@ -1,0 +1,66 @@
+"""The benchmarks measure what runs in production, and go on running."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from actors import boot
+from benchmarks.report import markdown
+from tests.builders import NOBODY_LISTENS
+from tests.processes import ROOT
+from workers.settings import Settings
+
+
+def luna_broker() -> Any:
+    path = ROOT / "benchmarks" / "systems" / "luna_broker.py"
+    spec: Any = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_luna_is_measured_with_the_middleware_of_its_workers(tmp_path: Path) -> None:
+    broker = boot.build(Settings.model_validate({"REDIS_URL": NOBODY_LISTENS, "LUNA_DATA_DIR": tmp_path / "var"}))
+    ours = [type(middleware).__name__ for middleware in broker.middleware]
+    measured = [type(middleware).__name__ for middleware in luna_broker().middleware()]
+    assert [name for name in ours if name not in {"StartChecks", "StopOnce", "_Lifecycle"}] == measured
+
+
+def test_a_cell_runs_and_is_kept(tmp_path: Path) -> None:
+    options = ["--systems", "luna", "--cells", "drain_by_one", "--quick", "--rounds", "1", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    (kept,) = tmp_path.glob("*.jsonl")
+    _, cell = map(json.loads, kept.read_text().splitlines())
+    assert cell["figures"]["drain1"] > 0
+    assert "| luna |" in done.stdout
+
+
+def test_the_table_has_medians_and_ratios_and_tells_of_what_failed() -> None:
+    facts = {
+        "rounds": 3,
+        "cores": 2,
+        "cpu": "a CPU",
+        "memory_gb": 4,
+        "kernel": "6.1",
+        "python": "3.11",
+        "server": "a server",
+        "persistence": "no persistence",
+        "keeps": ["luna", "dramatiq"],
+        "versions": {"luna": "x 1", "dramatiq": "x 1"},
+    }
+    cells: list[dict[str, Any]] = [
+        {"round": n, "system": system, "cell": "drain_by_two", "figures": {"drain2": rate}}
+        for n, (system, rate) in enumerate([("dramatiq", 100), ("luna", 900), ("luna", 700), ("luna", 800)])
+    ]
+    cells.append({"round": 4, "system": "luna", "cell": "idle", "error": "1 of 2 jobs ran"})
+    text = markdown(facts, cells)
+    assert "| luna | **800** (700–900) ×8.00 |" in text
+    assert "luna and dramatiq: x 1." in text
+    assert "* luna, idle, round 4: 1 of 2 jobs ran" in text
