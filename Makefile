@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test check bench bench-quick format lock clean help
+.PHONY: up test chaos check bench bench-quick format lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -13,6 +13,9 @@ up: .venv/up  ## run everything on this machine; Ctrl-C stops it
 
 test: .venv/dev  ## run the tests, three files at a time: they wait more than they work
 	$(BIN)/pytest --numprocesses 3 --dist loadfile
+
+chaos: .venv/dev  ## kill every process at random for some minutes; count what is lost, doubled or late
+	$(BIN)/python -m tests.chaos
 
 check: .venv/dev  ## lint, format, types, import directions
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ from workers.cache import TaggedCache
 from workers.connection import connect
 from workers.database import Database
 from workers.handlers import Handlers
-from workers.queue.broker import StreamsBroker
+from workers.queue.broker import LEASE_S, StreamsBroker
 from workers.queue.graveyard import Graveyard
 from workers.queue.publisher import Publisher
 from workers.queue.retries import Retries
@@ -38,8 +38,11 @@ MIN_BACKOFF_MS = 1_000
 MAX_BACKOFF_MS = 10 * 60_000
 
 
-def build(settings: Settings) -> dramatiq.Broker:
-    """The broker with every actor declared on it. Raises SettingsError when a setting is missing."""
+def build(settings: Settings, *, lease_s: float = LEASE_S) -> dramatiq.Broker:
+    """The broker with every actor declared on it; `lease_s` as in StreamsBroker.
+
+    Raises SettingsError when a setting is missing.
+    """
     redis, database = connect(settings.redis), Database(settings.database)
     broker = StreamsBroker(
         redis,
@@ -56,6 +59,7 @@ def build(settings: Settings) -> dramatiq.Broker:
             ShutdownNotifications(),
             TimeLimit(),  # innermost: its interrupt is called off before any other hook could be hit by it
         ],
+        lease_s=lease_s,
     )
     handlers = Handlers(
         contracts=CONTRACTS,

@@ -58,6 +58,10 @@ class Process:
         return self._started.pid
 
     @property
+    def alive(self) -> bool:
+        return self._started.poll() is None
+
+    @property
     def output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
