@@ -191,6 +191,34 @@ def test_an_argument_that_is_only_called_event_hinders_neither_edit_nor_retry_no
     assert graveyard.purge(2**53) == 1
 
 
+def test_a_message_that_was_stored_twice_and_dies_twice_leaves_two_letters(
+    store: redis.Redis, graveyard: Graveyard
+) -> None:
+    message = a_message()
+    bury(store, message, ValueError("first"))
+    bury(store, message, TypeError("second"))
+    second, first = graveyard.search(Filter())
+    assert (graveyard.count(Filter(fingerprint=first.letter.fingerprint)), first.letter.id) == (1, message.message_id)
+    found = graveyard.find(second.letter.id)
+    assert found is not None
+    assert found.letter.body["attempts"][-1]["type"] == "TypeError"
+    assert graveyard.purge(2**53) == 2
+    assert graveyard.groups() == []
+
+
+def test_what_died_again_of_another_cause_is_not_taken_for_what_was_seen(
+    store: redis.Redis, graveyard: Graveyard
+) -> None:
+    message = a_message()
+    bury(store, message, ValueError("seen"))
+    seen = only(graveyard).letter
+    assert graveyard.discard(seen)
+    bury(store, message, TypeError("not seen"))
+    assert not graveyard.discard(seen)
+    assert graveyard.discard(only(graveyard).letter)
+    assert graveyard.groups() == []
+
+
 @pytest.fixture
 def eleven(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Letters on several pages, each of which died in a millisecond of its own."""
