@@ -95,6 +95,15 @@ class Event:
             correlation=envelope["correlationid"],
         )
 
+    @classmethod
+    def in_arguments(cls, kwargs: dict[str, Any]) -> Self | None:
+        """The event that an actor is called with, or None when it is called with none."""
+        envelope = kwargs.get("event")
+        try:
+            return cls.from_dict(envelope) if isinstance(envelope, dict) else None
+        except KeyError:
+            return None  # an argument that is only called so
+
 
 def digest(*parts: str) -> str:
     """32 hex digits over the parts; no two different lists of parts read as the same bytes."""

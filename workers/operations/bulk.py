@@ -63,6 +63,7 @@ class _Operation(NamedTuple):
     wanted: Filter
     rate: float
     canaries: dict[str, Any]
+    updated_at: datetime
 
 
 def create(connection: Connection, kind: Kind, wanted: Filter, total: int, rate: float, by: str, now: datetime) -> UUID:
@@ -116,6 +117,10 @@ def work(
         return False
     if stored.kind == "retry" and not _canaries_live(database, graveyard, operation, stored, sleep):
         return True
+    wait = stored.updated_at.timestamp() + 1 / stored.rate - time.time()  # the last slice may just have ended
+    sleep(max(0.0, min(wait, SLICE_S)))
+    if wait > SLICE_S:
+        return True
     taken, more = _take(graveyard, stored, sleep)
     with database.write() as connection:
         _advance(connection, operation, taken)
@@ -142,21 +147,22 @@ def _canaries_live(
     """Send the canaries first, and stop the operation when all of them come back; whether it may go on."""
     if stored.canaries.get("passed"):
         return True
-    sent: dict[str, str] = stored.canaries.get("sent", {})
+    sent: dict[str, list[Any]] = stored.canaries.get("sent") or {
+        found.letter.id: [found.letter.fingerprint, found.died_ms]
+        for found in islice(graveyard.search(stored.wanted), CANARIES)
+    }
     if not sent:
-        letters = [found.letter for found in islice(graveyard.search(stored.wanted), CANARIES)]
-        if not letters:
-            return True
-        sent = {letter.id: letter.fingerprint for letter in letters}
-        canaries = {"sent": sent, "until": time.time() + CANARY_S}
+        return True
+    there = [found for letter in sent if (found := graveyard.find(letter)) is not None]
+    unsent = [found.letter for found in there if found.died_ms == sent[found.letter.id][1]]
+    if unsent:  # at first all of them; later those that whoever chose them did not come to
         with database.write() as connection:
-            _set_canaries(connection, operation, canaries)
-        taken = sum(graveyard.retry(letter) for letter in letters)
+            _set_canaries(connection, operation, {"sent": sent, "until": time.time() + CANARY_S})
+        taken = sum(graveyard.retry(letter) for letter in unsent)
         with database.write() as connection:
             _advance(connection, operation, taken)
         return False
-    back = [found for letter in sent if (found := graveyard.find(letter)) is not None]
-    if all(found.letter.fingerprint == sent[found.letter.id] for found in back) and len(back) == len(sent):
+    if len(there) == len(sent) and all(found.letter.fingerprint == sent[found.letter.id][0] for found in there):
         note = f"stopped by itself: all of the first {len(sent)} died again of the same cause"
         with database.write() as connection:
             end(connection, operation, "stopped", note, datetime.now(UTC))
@@ -171,7 +177,9 @@ def _canaries_live(
 
 def _read(connection: Connection, operation: UUID) -> _Operation | None:
     row = connection.execute(select(operations).where(operations.c.id == str(operation))).one_or_none()
-    return None if row is None else _Operation(row.kind, row.state, Filter(**row.filter), row.rate, row.canaries)
+    if row is None:
+        return None
+    return _Operation(row.kind, row.state, Filter(**row.filter), row.rate, row.canaries, row.updated_at)
 
 
 def _advance(connection: Connection, operation: UUID, taken: int) -> None:

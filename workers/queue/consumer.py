@@ -141,13 +141,18 @@ def _shaped(message: Message[Any]) -> bool:
     options = claimed.options
     return (
         isinstance(claimed.queue_name, str)
-        and isinstance(claimed.actor_name, str)
-        and isinstance(claimed.message_id, str)
+        and _name(claimed.actor_name)
+        and _name(claimed.message_id)
         and isinstance(claimed.message_timestamp, int | float)
         and isinstance(claimed.kwargs, dict)
         and isinstance(options, dict)
         and (not options or _counted(options))
     )
+
+
+def _name(value: object) -> bool:
+    """Lone surrogates, which JSON may hold, can stand in no key and no letter."""
+    return isinstance(value, str) and (value.isascii() or value == value.encode(errors="replace").decode())
 
 
 def _counted(options: dict[str, Any]) -> bool:

@@ -60,6 +60,10 @@ class Letter(NamedTuple):
             ),
         ]
 
+    def named(self, letter_id: str) -> Letter:
+        """The same under another id."""
+        return self._replace(id=letter_id, body={**self.body, "id": letter_id})
+
     @property
     def arguments(self) -> list[Argument]:
         """The arguments of bury.lua that describe the letter."""

@@ -63,11 +63,7 @@ class Delivery(MessageProxy):
     @cached_property
     def event(self) -> Event | None:
         """The event in it, or None for a message that was not made by the publisher."""
-        envelope = self.message.kwargs.get("event")
-        try:
-            return Event.from_dict(envelope) if isinstance(envelope, dict) else None
-        except KeyError:
-            return None  # an argument that is only called so
+        return Event.in_arguments(self.message.kwargs)
 
     def begin(self) -> None:
         """The run begins."""

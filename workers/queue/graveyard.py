@@ -133,21 +133,24 @@ class Graveyard:
         )
 
     def _search(self, queue: str, wanted: Filter, cursor: str | None) -> Iterator[Found]:
-        died, _, letter_id = (cursor or "").partition(".")
-        newest, offset = died or wanted.until_ms or "+inf", 0
-        while True:
-            page: Any = self._client.zrevrangebyscore(
-                _index(queue, wanted), newest, wanted.since_ms, start=offset, num=PAGE, withscores=True
-            )
-            if not page:
-                return
+        """Each page begins where the last one ended, not at its number: letters come and go meanwhile."""
+        died, _, last = (cursor or "").partition(".")
+        newest: Any = died or wanted.until_ms or "+inf"
+        offset = 0  # among those that died in the same millisecond
+        while page := self._page(_index(queue, wanted), newest, wanted.since_ms, offset):
             bodies: Any = self._client.hmget(keys.letters(queue), [name for name, _ in page])
             for (name, score), body in zip(page, bodies, strict=True):
-                if cursor is not None and int(score) == int(died) and name.decode() >= letter_id:
+                if last and score == int(newest) and name.decode() >= last:
                     continue  # listed before
                 if body is not None and wanted.matches(letter := _letter(body)):
                     yield Found(letter, int(score))
-            offset += PAGE
+            (name, score) = page[-1]
+            offset = offset + PAGE if last and score == int(newest) else 0
+            newest, last = int(score), name.decode()
+
+    def _page(self, index: str, newest: Any, oldest: int, offset: int) -> list[tuple[bytes, float]]:
+        page: Any = self._client.zrevrangebyscore(index, newest, oldest, start=offset, num=PAGE, withscores=True)
+        return list(page)
 
     def _counts(self, queue: str) -> dict[bytes, bytes]:
         counts: Any = self._client.hgetall(keys.dead_counts(queue))
@@ -156,8 +159,7 @@ class Graveyard:
 
 def event_of(letter: Letter) -> Event | None:
     """The event in a letter, or None."""
-    envelope = letter.body["message"]["kwargs"].get("event")
-    return Event.from_dict(envelope) if isinstance(envelope, dict) else None
+    return Event.in_arguments(letter.body["message"]["kwargs"])
 
 
 def _index(queue: str, wanted: Filter) -> str:
@@ -190,7 +192,7 @@ def _revived(letter: Letter, edited: dict[str, Any] | None, by: str) -> bytes:
     options["attempts_before"] = options.get("attempts_before", 0) + len(letter.body["attempts"])
     kwargs = dict(message["kwargs"])
     if edited is not None:
-        envelope = kwargs.get("event")
+        envelope = kwargs["event"] if event_of(letter) else None
         before = options.get("edited", {"original": envelope["data"] if envelope else dict(kwargs)})
         options["edited"] = {"by": by, "at_ms": int(time.time() * 1000), "original": before["original"]}
         kwargs = {**kwargs, "event": {**envelope, "data": edited}} if envelope else edited
@@ -206,4 +208,4 @@ def _revived(letter: Letter, edited: dict[str, Any] | None, by: str) -> bytes:
 
 
 def _descending(text: str) -> tuple[int, ...]:
-    return tuple(-byte for byte in text.encode())
+    return (*(-byte for byte in text.encode()), 1)  # what goes on comes before what ends, as in Redis reversed

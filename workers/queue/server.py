@@ -52,7 +52,11 @@ class Facts(NamedTuple):
         """Whether every write is on disk before it is confirmed; None where it does not say."""
         if self.config is None:
             return None
-        return self.config["appendonly"] == "yes" and self.config["appendfsync"] == "always"
+        return (
+            self.config["appendonly"] == "yes"
+            and self.config["appendfsync"] == "always"
+            and self.config["no-appendfsync-on-rewrite"] == "no"  # else a rewrite suspends it
+        )
 
     @property
     def full(self) -> bool:
@@ -99,6 +103,8 @@ def refuse_eviction(facts: Facts) -> None:
 
 def verdict(facts: Facts, durability: str) -> tuple[bool | None, str]:
     """Whether this level is kept (None: nobody can tell), and a sentence that says so."""
+    if facts.evicts:
+        return False, f"maxmemory-policy {facts.evicts}: the server drops accepted events when it is full"
     if durability == "memory":
         return True, "memory: a crash of the server can lose accepted events, as LUNA_DURABILITY says"
     confirmation = confirm(facts, durability)
@@ -116,8 +122,8 @@ def verdict(facts: Facts, durability: str) -> tuple[bool | None, str]:
         return True, f"every write is on disk{replicas} before it is confirmed"
     config = facts.config or {}
     if _syncs(config) and confirmation and facts.can_wait:
-        return True, f"WAITAOF confirms every write{replicas}; appendfsync always would be faster"
-    weak = f"appendonly {config['appendonly']}, appendfsync {config['appendfsync']}"
+        return True, f"WAITAOF confirms every write{replicas}; appendfsync always, never suspended, would be faster"
+    weak = ", ".join(f"{name} {config[name]}" for name in CONFIG[1:])
     return False, f"{weak}: a crash of the server can lose accepted events"
 
 

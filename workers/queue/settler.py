@@ -165,14 +165,20 @@ class Settler:
     def _bury(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
             letter = Letter.of(delivery)
-            records = delivery.ledger_records("dead")
-            ledger_key = ledger.key(letter.queue, delivery.event.id) if delivery.event else keys.stream(letter.queue)
-            owned = BURY.run(
-                self._client,
-                [*letter.keys, ledger_key],
-                [self._consumer, delivery.entry_id, *letter.arguments, ledger.RETENTION_S, *records],
-            )
-            self._done_with(delivery, owned=bool(owned))
+            buried = self._bury_as(delivery, letter)
+            if buried < 0:
+                buried = self._bury_as(delivery, letter.named(f"{letter.id}.{delivery.entry_id}"))
+            self._done_with(delivery, owned=buried > 0)
+
+    def _bury_as(self, delivery: Delivery, letter: Letter) -> int:
+        records = delivery.ledger_records("dead")
+        ledger_key = ledger.key(letter.queue, delivery.event.id) if delivery.event else keys.stream(letter.queue)
+        answer: int = BURY.run(
+            self._client,
+            [*letter.keys, ledger_key],
+            [self._consumer, delivery.entry_id, *letter.arguments, ledger.RETENTION_S, *records],
+        )
+        return answer
 
     def _done_with(self, delivery: Delivery, *, owned: bool) -> None:
         delivery.lane.settled(delivery.entry_id)

@@ -42,6 +42,9 @@ MISSHAPEN = {
     "timestamp no number": fields(message_timestamp="soon"),
     "retries no number": fields(options={"retries": "many"}),
     "attempts no list": fields(options={"attempts": 3}),
+    "earlier attempts no number": fields(options={"attempts_before": "many"}),
+    "actor name no text": fields(actor_name="\ud800"),
+    "message id no text": fields(message_id="\ud800"),
 }
 
 

@@ -32,6 +32,23 @@ def test_done_leaves_neither_entry_nor_pending(broker: StreamsBroker, client: re
     assert not letters(client)
 
 
+def test_counts_of_what_was_settled_are_kept_for_two_minutes_on_a_queue_that_never_rests(
+    broker: StreamsBroker, client: redis.Redis, log: Log
+) -> None:
+    @dramatiq.actor(broker=broker)
+    def note(line: str) -> None:
+        log.add(line)
+
+    now = client.time()[0] // 10
+    client.hset(keys.settled("default"), mapping={str(now - age): 1 for age in (*range(5, 30), -1000)})
+    note.send("a")
+    with working(broker):
+        eventually(lambda: empty(client))
+    kept = [int(tick) for tick in client.hkeys(keys.settled("default"))]
+    assert now - 13 <= min(kept) <= now - 5
+    assert max(kept) <= now + 1
+
+
 @pytest.mark.parametrize("fate", ["done", "again", "dead"])
 def test_a_late_owner_changes_nothing(broker: StreamsBroker, client: redis.Redis, log: Log, fate: str) -> None:
     go = threading.Event()

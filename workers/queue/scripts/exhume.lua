@@ -3,10 +3,11 @@
 -- KEYS  1 stream   2 dead, by time   3 letters   4 counts   5.. indexes: by actor, reason, fingerprint   8 ledger
 -- ARGV  1 letter id   2 actor   3 reason   4 fingerprint   5 encoded message, '' to discard
 --       6 ledger retention (s)   then arguments (field, record, …) for the ledger
--- Returns 1 taken, 0 it was not there: of two operators one acts.
-if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then
+-- Returns 1 taken, 0 it was not there: of two operators one acts, and neither on one that died of another cause since.
+if redis.call('ZREM', KEYS[7], ARGV[1]) == 0 then
   return 0
 end
+redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
 for i, name in ipairs({'actor', 'reason', 'fingerprint'}) do
   redis.call('ZREM', KEYS[4 + i], ARGV[1])

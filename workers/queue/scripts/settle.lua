@@ -37,7 +37,14 @@ while at <= #ARGV do
   at = at + 4 + count
 end
 if settled > 0 then
-  redis.call('HINCRBY', KEYS[4], math.floor(now / 10000), settled)
+  local tick = math.floor(now / 10000)
+  if redis.call('HINCRBY', KEYS[4], tick, settled) == settled then  -- the first of these 10 s: on a busy queue the
+    for _, other in ipairs(redis.call('HKEYS', KEYS[4])) do         -- hash never expires, so old counts go here
+      if math.abs(tick - other) > 12 then
+        redis.call('HDEL', KEYS[4], other)
+      end
+    end
+  end
   redis.call('EXPIRE', KEYS[4], 120)
 end
 return answers

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -77,6 +78,19 @@ def test_it_stops_by_itself_when_all_five_die_again_of_the_same_cause(grave: Gra
     assert grave.graveyard.count(Filter()) == 7
 
 
+def test_canaries_that_were_never_sent_are_sent_and_not_taken_for_dead_again(
+    grave: Grave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = grave.start("retry")
+    with monkeypatch.context() as away:
+        away.setattr(grave.graveyard, "retry", Mock(side_effect=redis.ConnectionError))
+        with pytest.raises(redis.ConnectionError):
+            grave.work(operation)
+    assert grave.work(operation)
+    progress = grave.operations.operation(operation)
+    assert (progress.state, progress.done, len(waiting(grave.store, "users"))) == ("running", 5, 5)
+
+
 def test_it_goes_on_when_the_five_live(grave: Grave, monkeypatch: pytest.MonkeyPatch) -> None:
     operation = grave.start("retry")
     grave.work(operation)
@@ -97,6 +111,20 @@ def test_it_keeps_to_its_rate(grave: Grave) -> None:
     assert grave.work(grave.start("discard", rate=1.0))
     assert grave.graveyard.count(Filter()) == 2  # five seconds' worth are taken in one slice
     assert max(grave.slept) > 3
+
+
+def test_it_keeps_to_a_rate_below_one_letter_a_slice(grave: Grave) -> None:
+    operation = grave.start("discard", rate=0.01)
+    assert grave.work(operation)
+    assert (grave.operations.operation(operation).done, grave.slept) == (0, [bulk.SLICE_S])
+
+
+def test_the_last_letter_of_a_slice_and_the_first_of_the_next_are_as_far_apart_as_others(grave: Grave) -> None:
+    operation = grave.start("discard", rate=1.0)
+    grave.work(operation)
+    grave.slept.clear()
+    grave.work(operation)
+    assert 0.5 < grave.slept[0] <= 1.0
 
 
 def test_a_stopped_operation_takes_nothing_more(grave: Grave) -> None:

@@ -5,7 +5,14 @@ import pytest
 from workers.errors import SettingsError
 from workers.queue.server import Facts, confirm, refuse_eviction, verdict
 
-ALWAYS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+ALWAYS = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
+    "maxmemory-policy": "noeviction",
+}
+SUSPENDED = {**ALWAYS, "no-appendfsync-on-rewrite": "yes"}
+EVICTS = {**ALWAYS, "maxmemory-policy": "allkeys-lru"}
 EVERYSEC = {**ALWAYS, "appendfsync": "everysec"}
 NO_LOG = {**ALWAYS, "appendonly": "no"}
 NEVER = {**ALWAYS, "appendfsync": "no"}
@@ -23,6 +30,10 @@ def facts(config: dict[str, str] | None, version: tuple[int, ...] = NEW, used: i
         (EVERYSEC, NEW, "fsync", True, ("WAITAOF", "1", "0", "2000")),
         (EVERYSEC, OLD, "fsync", False, None),
         (NEVER, NEW, "fsync", False, None),
+        (SUSPENDED, NEW, "fsync", True, ("WAITAOF", "1", "0", "2000")),
+        (SUSPENDED, OLD, "fsync", False, None),
+        (EVICTS, NEW, "fsync", False, None),
+        (EVICTS, NEW, "memory", False, None),
         (NO_LOG, NEW, "fsync", False, None),
         (None, NEW, "fsync", True, ("WAITAOF", "1", "0", "2000")),
         (None, OLD, "fsync", None, None),
@@ -49,8 +60,10 @@ def test_every_valkey_can_wait_whatever_redis_it_calls_itself() -> None:
 
 def test_weakness_is_said_in_words() -> None:
     assert verdict(facts(NO_LOG, OLD), "fsync")[1] == (
-        "appendonly no, appendfsync always: a crash of the server can lose accepted events"
+        "appendonly no, appendfsync always, no-appendfsync-on-rewrite no: "
+        "a crash of the server can lose accepted events"
     )
+    assert verdict(facts(EVICTS), "fsync")[1].startswith("maxmemory-policy allkeys-lru: ")
     assert verdict(facts(None, OLD), "fsync")[1].startswith("unverified")
 
 
