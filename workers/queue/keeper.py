@@ -37,7 +37,7 @@ class Keeper:
         consumer: str,
         lease_s: float,
         lanes: Callable[[], Iterable[Lane]],
-        running: dict[int, Delivery],
+        running: Mapping[int, Delivery],
     ) -> None:
         self._client = client
         self._consumer = consumer

@@ -114,8 +114,8 @@ def test_several_workers_in_turn_on_one_broker(broker: StreamsBroker, client: re
             note.send_with_options(args=(f"delayed {number}",), delay=20)
             log.holds(f"now {number}", f"delayed {number}")
         assert empty(client)
-        assert broker.consumer not in pending(client)
-        assert not client.exists(keys.worker(broker.consumer))
+        assert broker.workplace.consumer not in pending(client)
+        assert not client.exists(keys.worker(broker.workplace.consumer))
 
 
 def test_worker_join_waits_for_what_was_read(broker: StreamsBroker, log: Log) -> None:
@@ -168,7 +168,7 @@ def test_stopping_with_a_time_limit_leaves_what_still_runs_under_its_lease(
     worker.start()
     log.holds("begin")
     worker.stop(timeout=100)
-    assert pending(client)[broker.consumer] == 1
+    assert pending(client)[broker.workplace.consumer] == 1
     go.set()
     other = new_broker(lease_s=1)
     dramatiq.actor(lambda: log.add("again"), broker=other, actor_name="hold")

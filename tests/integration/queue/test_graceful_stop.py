@@ -37,7 +37,7 @@ def test_prefetched_messages_are_handed_back_at_once_and_taken_before_newer_ones
     ids = [add(client, message("work", line).encode()) for line in ("0", "1", "2", "3")]
     with working(one, threads=1) as worker:
         log.holds("begin 0")
-        (lane,) = one._lanes.values()  # noqa: SLF001
+        (lane,) = one.workplace.lanes.values()
         eventually(lambda: len(lane._held) == 4)  # noqa: SLF001
         add(client, message("work", "newer").encode())
         stopping = threading.Thread(target=worker.stop)
@@ -64,7 +64,7 @@ def test_a_stopping_worker_rests_while_it_waits_for_its_actors(new_broker: Broke
     work.send()
     with working(broker, threads=1) as worker:
         log.holds("begin")
-        (lane,) = broker._lanes.values()  # noqa: SLF001
+        (lane,) = broker.workplace.lanes.values()
         reads, read = [], lane.read
         lane.read = lambda timeout_s: (reads.append(timeout_s), read(timeout_s))[1]  # type: ignore[method-assign]
         stopping = threading.Thread(target=worker.stop)

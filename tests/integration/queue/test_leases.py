@@ -28,7 +28,7 @@ def test_an_actor_that_runs_much_longer_than_the_lease_is_not_taken_over_nor_are
         one.enqueue(message("long"))
     with working(one, threads=1):
         log.holds("begin one")
-        (lane,) = one._lanes.values()  # noqa: SLF001
+        (lane,) = one.workplace.lanes.values()
         eventually(lambda: len(lane._held) == 3)  # noqa: SLF001
         with working(other, threads=1):
             eventually(lambda: log.lines.count("end one") == 3)
@@ -100,10 +100,10 @@ def test_entries_of_a_reply_lost_in_transit_are_not_kept_alive(
         log.holds("first")
         # as the server sees it, this worker asked for an entry and was sent it
         client.set(keys.paused("default"), "so that it does not read")
-        (lane,) = broker._lanes.values()  # noqa: SLF001
+        (lane,) = broker.workplace.lanes.values()
         eventually(lambda: lane.paused)
         note.send("lost")
-        client.xreadgroup("workers", broker.consumer, {keys.stream("default"): ">"})
+        client.xreadgroup("workers", broker.workplace.consumer, {keys.stream("default"): ">"})
         client.delete(keys.paused("default"))
         log.holds("lost", within=3)
         eventually(lambda: empty(client))

@@ -86,7 +86,7 @@ def test_the_window_follows_the_pace(broker: StreamsBroker, client: redis.Redis)
 
     broker.enqueue_many([work.message(number) for number in range(3000)])
     with working(broker, threads=2):
-        (lane,) = eventually(lambda: list(broker._lanes.values()))  # noqa: SLF001
+        (lane,) = eventually(lambda: list(broker.workplace.lanes.values()))
         widest = eventually(lambda: lane._window if lane._window > 8 else 0)  # noqa: SLF001
         pace[0] = 0.1
         eventually(lambda: lane._window == 2, what="a narrow window")  # noqa: SLF001

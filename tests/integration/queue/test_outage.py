@@ -45,7 +45,7 @@ def test_what_ended_while_redis_was_away_is_settled_when_it_is_back(
         eventually(lambda: runs)
         own_valkey.stop(kill=True)
         go.set()
-        eventually(lambda: broker._settler._waiting, what="a settlement that waits")  # noqa: SLF001
+        eventually(lambda: broker.workplace.settler._waiting, what="a settlement that waits")  # noqa: SLF001
         assert not acks.seen
         own_valkey.start()
         eventually(lambda: empty(client) and acks.seen)

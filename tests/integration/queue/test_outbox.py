@@ -61,7 +61,7 @@ def test_while_what_follows_cannot_be_stored_the_message_is_not_settled(
     broker.enqueue(followed_by())
     with working(broker, queues={"default"}):
         log.holds("first")
-        settler = broker._settler  # noqa: SLF001
+        settler = broker.workplace.settler
         tries = _count_tries(settler)
         eventually(lambda: len(tries) >= 2, what="another try")
         assert sum(pending(client).values()) == 1
@@ -95,7 +95,7 @@ def test_what_is_stored_is_not_stored_again_when_the_next_cannot_be(
     broker.enqueue(message("first", pipe_target=stored, on_success="follow"))
     with working(broker, queues={"default"}):
         log.holds("first")
-        tries = _count_tries(broker._settler)  # noqa: SLF001
+        tries = _count_tries(broker.workplace.settler)
         eventually(lambda: len(tries) >= 4, what="more tries")
         assert client.xlen(keys.stream("stored")) == 1
         client.delete(keys.stream("next"))

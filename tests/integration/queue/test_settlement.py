@@ -90,10 +90,10 @@ def test_one_whose_ownership_is_known_to_be_lost_is_not_settled(
         client.set(keys.paused("default"), "so that it is not taken over")
         ((entry_id, _),) = client.xrange(keys.stream("default"))
         client.xclaim(keys.stream("default"), "workers", "thief", 0, [entry_id])
-        (delivery,) = broker._running.values()  # noqa: SLF001
+        (delivery,) = broker.running.values()
         eventually(lambda: delivery.lost, what="news of the loss")
         go.set()
-        eventually(lambda: not broker._running)  # noqa: SLF001
+        eventually(lambda: not broker.running)
     assert pending(client)["thief"] == 1
 
 
@@ -112,7 +112,7 @@ def test_one_lost_before_it_began_does_not_run_here(new_broker: Brokers, client:
         with working(broker, threads=1):
             log.holds("first")
             client.set(keys.paused("default"), "so that it is not taken over")
-            (lane,) = broker._lanes.values()  # noqa: SLF001
+            (lane,) = broker.workplace.lanes.values()
             second = eventually(lambda: [d for d in lane._held.values() if d and d.args == ("second",)])[0]  # noqa: SLF001
             client.xclaim(keys.stream("default"), "workers", "thief", 0, [second.entry_id])
             eventually(lambda: second.lost)
@@ -266,11 +266,11 @@ def test_one_settlement_that_cannot_be_written_leaves_its_neighbours_settled(
         broker.enqueue(message("note", line))
     with working(broker, threads=3):
         log.holds("a", "spoilt", "b")
-        settle = broker._settler.settle  # noqa: SLF001
+        settle = broker.workplace.settler.settle
         waiting: list[Any] = []
-        broker._settler.settle = waiting.append  # type: ignore[method-assign]  # noqa: SLF001
+        broker.workplace.settler.settle = waiting.append  # type: ignore[method-assign]
         go.set()
         eventually(lambda: len(waiting) == 3)
-        broker._settler._waiting.extend(waiting[:-1])  # noqa: SLF001  all three are settled in one call
+        broker.workplace.settler._waiting.extend(waiting[:-1])  # noqa: SLF001  all three are settled in one call
         settle(waiting[-1])
         eventually(lambda: client.xlen(keys.stream("default")) <= 1, within=3)
