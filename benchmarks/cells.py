@@ -26,12 +26,12 @@ class Sizes(NamedTuple):
     """of each system's jobs"""
     each: int = 10_000
     """jobs sent one by one"""
-    paced: int = 500
-    rare: int = 30
+    paced: int = 501
+    rare: int = 31
     idle_s: float = 10.0
 
 
-QUICK = Sizes(share=0.2, each=2_000, paced=100, rare=10, idle_s=3.0)
+QUICK = Sizes(share=0.2, each=2_000, paced=201, rare=10, idle_s=3.0)
 
 
 class Totals(NamedTuple):

@@ -43,7 +43,7 @@ async function send (mode, count, start, gapMs) {
       await queue.addBulk(Array.from({ length: size }, (_, i) => ({ name: 'job', data: payload(number + i), opts: kept })))
       number += size
     } else {
-      await queue.add('job', payload(number, gapMs ? wallNs() : 0), kept)
+      await queue.add('job', payload(number, gapMs && number > start ? wallNs() : 0), kept)
       number += 1
       due += gapMs
       if (gapMs) await sleep(Math.max(0, due - performance.now()))

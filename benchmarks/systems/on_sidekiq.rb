@@ -67,7 +67,7 @@ end
 def paced(numbers, gap_s)
   due = monotonic
   numbers.each do |number|
-    Job.perform_async(payload(number, wall_ns))
+    Job.perform_async(payload(number, number > numbers.begin ? wall_ns : 0))
     due += gap_s
     sleep [0, due - monotonic].max
   end

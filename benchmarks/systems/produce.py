@@ -1,6 +1,7 @@
 """Sends jobs through one system, inside that system's environment: `produce.py MODULE MODE COUNT START GAP_MS`.
 
-MODE is `each` (one by one) or `bulk` (in chunks of 100). With a gap, jobs are sent that far apart and carry the time.
+MODE is `each` (one by one) or `bulk` (in chunks of 100). With a gap, jobs are sent that far apart, and all but the
+first, which opens the connection, carry the time.
 Prints the seconds it took. A module has `send(job)` and, where its system can, `send_many(jobs)`; `start` and `stop`
 where it has to connect. All are coroutines, which costs the synchronous ones 0.1 µs a job.
 """
@@ -47,7 +48,7 @@ async def chunk(system: Any, jobs: list[dict[str, Any]]) -> None:
 async def paced(system: Any, numbers: range, gap_s: float) -> None:
     due = time.perf_counter()
     for number in numbers:
-        await system.send(payload(number, time.time_ns()))
+        await system.send(payload(number, time.time_ns() if number > numbers.start else 0))
         due += gap_s
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
