@@ -181,7 +181,7 @@ class Watch:
     def __init__(self, client: redis.asyncio.Redis, durability: str) -> None:
         self.durability = durability
         self.facts: Facts | None = None
-        self.confirmation: Confirmation | None = None
+        self._confirmation: Confirmation | None = None
         self._client = client
 
     async def run(self) -> None:
@@ -196,12 +196,21 @@ class Watch:
     async def look(self) -> None:
         """Ask now. Raises redis.RedisError."""
         before, facts = self.facts, await examine_async(self._client)
-        self.facts, self.confirmation = facts, confirm(facts, self.durability)
+        self.facts, self._confirmation = facts, confirm(facts, self.durability)
         kept, sentence = verdict(facts, self.durability)
         if not kept and (before is None or verdict(before, self.durability)[0]):
             log.warning("server.weak", durability=self.durability, seen=sentence)
         if facts.full and not (before and before.full):
             log.warning("server.full", used=facts.memory_used, limit=facts.memory_limit)
+
+    async def confirmation(self) -> Confirmation | None:
+        """What must follow a write. A server that nobody has looked at, as after a failover, is looked at first.
+
+        Raises redis.RedisError.
+        """
+        if self.facts is None and not isinstance(self._client, redis.asyncio.RedisCluster):  # there nothing ever must
+            await self.look()
+        return self._confirmation
 
     @property
     def full(self) -> bool:
