@@ -25,6 +25,9 @@ CALL_TIMEOUT_S = 5.0
 RETRIES = 2  # a dropped idle connection is opened again at once; an absent server is reported within a second,
 # and one that hangs after one call's time: waiting again would not help
 
+RECONNECT_AFTER = (redis.ConnectionError, redis.ReadOnlyError)
+"""The second: it was the primary, and whoever is now may answer at the same address."""
+
 CLUSTER, SENTINEL = "redis+cluster", "redis+sentinel"
 
 
@@ -45,7 +48,7 @@ def connect(url: str) -> redis.Redis:
     """
     address = _address(url)
     backoff = ExponentialBackoff(cap=0.2, base=0.02)
-    options: dict[str, Any] = {"retry": Retry(backoff, RETRIES, (redis.ConnectionError,)), **_deadlines()}
+    options: dict[str, Any] = {"retry": Retry(backoff, RETRIES, RECONNECT_AFTER), **_deadlines()}
     if address.scheme == CLUSTER:
         nodes = [redis.cluster.ClusterNode(*node) for node in address.nodes]
         try:
@@ -64,7 +67,7 @@ def connect_async(url: str) -> redis.asyncio.Redis:
     """The same for asyncio; one event loop each."""
     address = _address(url)
     backoff = ExponentialBackoff(cap=0.2, base=0.02)
-    options: dict[str, Any] = {"retry": AsyncRetry(backoff, RETRIES, (redis.ConnectionError,)), **_deadlines()}
+    options: dict[str, Any] = {"retry": AsyncRetry(backoff, RETRIES, RECONNECT_AFTER), **_deadlines()}
     if address.scheme == CLUSTER:
         nodes = [redis.asyncio.cluster.ClusterNode(*node) for node in address.nodes]
         client = _AsyncCluster(startup_nodes=nodes, **_login(address), **options)
