@@ -9,7 +9,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,6 +79,16 @@ class Valkey:
             self._process.kill() if kill else self._process.terminate()
             self._process.wait(10)
             self._process = None
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It answers nothing inside the block, and closes no connection."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def client(self) -> redis.Redis:
         retry = Retry(ConstantBackoff(0.02), 3)  # redis-py's own waits for seconds, and a server starts in less

@@ -6,6 +6,8 @@ Addresses: redis://, rediss://, unix://, redis+cluster://host:port,host:port and
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -13,6 +15,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from workers.errors import UnavailableError
@@ -21,6 +24,9 @@ CONNECT_TIMEOUT_S = 1.0
 CALL_TIMEOUT_S = 5.0
 RETRIES = 2  # a dropped idle connection is opened again at once; an absent server is reported within a second,
 # and one that hangs after one call's time: waiting again would not help
+
+RECONNECT_AFTER = (redis.ConnectionError, redis.ReadOnlyError)
+"""The second: it was the primary, and whoever is now may answer at the same address."""
 
 CLUSTER, SENTINEL = "redis+cluster", "redis+sentinel"
 
@@ -42,12 +48,12 @@ def connect(url: str) -> redis.Redis:
     """
     address = _address(url)
     backoff = ExponentialBackoff(cap=0.2, base=0.02)
-    options: dict[str, Any] = {"retry": Retry(backoff, RETRIES, (redis.ConnectionError,)), **_deadlines()}
+    options: dict[str, Any] = {"retry": Retry(backoff, RETRIES, RECONNECT_AFTER), **_deadlines()}
     if address.scheme == CLUSTER:
         nodes = [redis.cluster.ClusterNode(*node) for node in address.nodes]
         try:
-            cluster = redis.RedisCluster(startup_nodes=nodes, **_login(address), **options)
-        except redis.RedisError as error:
+            cluster = _Cluster(startup_nodes=nodes, **_login(address), **options)
+        except (redis.RedisError, RedisClusterException) as error:
             raise UnavailableError(f"Redis at {masked(url)}", str(error)) from None
         return cast("redis.Redis", cluster)  # it answers what a Redis answers, for keys that share a slot
     if address.scheme == SENTINEL:
@@ -61,16 +67,66 @@ def connect_async(url: str) -> redis.asyncio.Redis:
     """The same for asyncio; one event loop each."""
     address = _address(url)
     backoff = ExponentialBackoff(cap=0.2, base=0.02)
-    options: dict[str, Any] = {"retry": AsyncRetry(backoff, RETRIES, (redis.ConnectionError,)), **_deadlines()}
+    options: dict[str, Any] = {"retry": AsyncRetry(backoff, RETRIES, RECONNECT_AFTER), **_deadlines()}
     if address.scheme == CLUSTER:
         nodes = [redis.asyncio.cluster.ClusterNode(*node) for node in address.nodes]
-        client = redis.asyncio.RedisCluster(startup_nodes=nodes, **_login(address), **options)
+        client = _AsyncCluster(startup_nodes=nodes, **_login(address), **options)
         return cast("redis.asyncio.Redis", client)
     if address.scheme == SENTINEL:
         name, database = _master(address)
         sentinel = redis.asyncio.Sentinel(address.nodes, sentinel_kwargs=_deadlines())
         return cast("redis.asyncio.Redis", sentinel.master_for(name, db=database, **_login(address), **options))
     return redis.asyncio.Redis.from_url(url, **options)
+
+
+class _Cluster(redis.RedisCluster):
+    """What goes wrong is a RedisError: redis-py's RedisClusterException, of a Cluster that is away, is none."""
+
+    def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        with _redis_errors():
+            return super().execute_command(*args, **kwargs)  # type: ignore[no-untyped-call]  # redis-py's
+
+    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
+        pipeline: Any = super().pipeline(transaction, shard_hint)  # type: ignore[no-untyped-call]  # redis-py's
+        execute = pipeline.execute
+
+        def executed(*args: Any, **kwargs: Any) -> Any:
+            with _redis_errors():
+                return execute(*args, **kwargs)
+
+        pipeline.execute = executed
+        return pipeline
+
+
+class _AsyncCluster(redis.asyncio.RedisCluster):
+    """The same for asyncio."""
+
+    async def initialize(self, *args: Any, **kwargs: Any) -> Any:
+        with _redis_errors():
+            return await super().initialize(*args, **kwargs)
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        with _redis_errors():
+            return await super().execute_command(*args, **kwargs)
+
+    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
+        pipeline: Any = super().pipeline(transaction, shard_hint)
+        execute = pipeline.execute
+
+        async def executed(*args: Any, **kwargs: Any) -> Any:
+            with _redis_errors():
+                return await execute(*args, **kwargs)
+
+        pipeline.execute = executed
+        return pipeline
+
+
+@contextmanager
+def _redis_errors() -> Iterator[None]:
+    try:
+        yield
+    except RedisClusterException as error:
+        raise redis.ConnectionError(str(error)) from error
 
 
 def ping(url: str) -> None:

@@ -217,7 +217,7 @@ class AsyncPublisher:
     async def _write_queue(self, queue: str, group: Group) -> None:
         try:
             names, args = _call(queue, [item for item, _ in group], LONGEST_QUEUE)
-            confirmation = self._watch.confirmation if self._watch else None
+            confirmation = await self._watch.confirmation() if self._watch else None
             answers = await PUBLISH.run_async(self._client, names, args, then=confirmation)
         except Exception as error:  # noqa: BLE001 the task's edge: nobody else would see it, and callers wait
             _fail(group, error)

@@ -7,6 +7,7 @@ promise needs `replica:N`, and still rests on which replica is promoted.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, NamedTuple
 
 import redis
@@ -35,6 +36,7 @@ class Facts(NamedTuple):
     config: dict[str, str] | None
     memory_used: int
     memory_limit: int
+    clustered: bool = False
 
     @property
     def name(self) -> str:
@@ -65,31 +67,66 @@ class Facts(NamedTuple):
 
     @property
     def can_wait(self) -> bool:
-        """Whether it has WAITAOF: Redis since 7.2, and every Valkey."""
-        return self.product == "valkey" or self.version >= WAITAOF_SINCE
+        """Whether it has WAITAOF: Redis since 7.2, and every Valkey. On a Cluster it would go to another node."""
+        return not self.clustered and (self.product == "valkey" or self.version >= WAITAOF_SINCE)
 
 
-CONFIG = ("maxmemory-policy", "appendonly", "appendfsync", "no-appendfsync-on-rewrite")
+CONFIG = {
+    "maxmemory-policy": "noeviction",
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
+}
+"""What is asked for, and the strongest answer."""
 
 
 def examine(client: redis.Redis) -> Facts:
-    """Ask the server. Raises redis.RedisError when it cannot be reached."""
+    """Ask the server, or every shard of a Cluster. Raises redis.RedisError when one cannot be reached."""
+    return _weakest([_examine(client, **shard) for shard in _shards(client)])
+
+
+def _examine(client: redis.Redis, **shard: Any) -> Facts:
     config: dict[str, str] | None
     try:
-        config = _merged([client.config_get(name) for name in CONFIG])
+        config = _merged([client.config_get(name, **shard) for name in CONFIG])
     except redis.ResponseError:
         config = None
-    return _facts(client.info("server"), client.info("memory"), config)
+    facts = _facts(client.info("server", **shard), client.info("memory", **shard), config)
+    return facts._replace(clustered=bool(shard))
 
 
 async def examine_async(client: redis.asyncio.Redis) -> Facts:
     """The same for asyncio."""
+    if isinstance(client, redis.asyncio.RedisCluster):
+        await client.initialize()
+    return _weakest([await _examine_async(client, **shard) for shard in _shards(client)])
+
+
+async def _examine_async(client: redis.asyncio.Redis, **shard: Any) -> Facts:
     config: dict[str, str] | None
     try:
-        config = _merged([await client.config_get(name) for name in CONFIG])
+        config = _merged([await client.config_get(name, **shard) for name in CONFIG])
     except redis.ResponseError:
         config = None
-    return _facts(await client.info("server"), await client.info("memory"), config)
+    facts = _facts(await client.info("server", **shard), await client.info("memory", **shard), config)
+    return facts._replace(clustered=bool(shard))
+
+
+def _shards(client: Any) -> list[dict[str, Any]]:
+    if isinstance(client, redis.RedisCluster | redis.asyncio.RedisCluster):
+        return [{"target_nodes": node} for node in client.get_primaries()]
+    return [{}]
+
+
+def _weakest(shards: list[Facts]) -> Facts:
+    """What all of them keep."""
+    fullest = max(shards, key=lambda facts: facts.memory_used / (facts.memory_limit or math.inf))
+    configs = [facts.config for facts in shards if facts.config is not None]
+    config = {
+        name: next((config[name] for config in configs if config[name] != strongest), strongest)
+        for name, strongest in CONFIG.items()
+    }
+    return fullest._replace(config=config if len(configs) == len(shards) else None)
 
 
 def refuse_eviction(facts: Facts) -> None:
@@ -123,7 +160,7 @@ def verdict(facts: Facts, durability: str) -> tuple[bool | None, str]:
     config = facts.config or {}
     if _syncs(config) and confirmation and facts.can_wait:
         return True, f"WAITAOF confirms every write{replicas}; appendfsync always, never suspended, would be faster"
-    weak = ", ".join(f"{name} {config[name]}" for name in CONFIG[1:])
+    weak = ", ".join(f"{name} {config[name]}" for name in list(CONFIG)[1:])
     return False, f"{weak}: a crash of the server can lose accepted events"
 
 
@@ -144,7 +181,7 @@ class Watch:
     def __init__(self, client: redis.asyncio.Redis, durability: str) -> None:
         self.durability = durability
         self.facts: Facts | None = None
-        self.confirmation: Confirmation | None = None
+        self._confirmation: Confirmation | None = None
         self._client = client
 
     async def run(self) -> None:
@@ -159,12 +196,21 @@ class Watch:
     async def look(self) -> None:
         """Ask now. Raises redis.RedisError."""
         before, facts = self.facts, await examine_async(self._client)
-        self.facts, self.confirmation = facts, confirm(facts, self.durability)
+        self.facts, self._confirmation = facts, confirm(facts, self.durability)
         kept, sentence = verdict(facts, self.durability)
         if not kept and (before is None or verdict(before, self.durability)[0]):
             log.warning("server.weak", durability=self.durability, seen=sentence)
         if facts.full and not (before and before.full):
             log.warning("server.full", used=facts.memory_used, limit=facts.memory_limit)
+
+    async def confirmation(self) -> Confirmation | None:
+        """What must follow a write. A server that nobody has looked at, as after a failover, is looked at first.
+
+        Raises redis.RedisError.
+        """
+        if self.facts is None and not isinstance(self._client, redis.asyncio.RedisCluster):  # there nothing ever must
+            await self.look()
+        return self._confirmation
 
     @property
     def full(self) -> bool:

@@ -76,6 +76,28 @@ def test_without_the_replicas_it_asks_for_an_event_is_not_accepted(own_valkey: V
         post(own_valkey.url, "replica:1")
 
 
+def test_sent_again_an_event_that_was_not_confirmed_is_not_accepted_either(own_valkey: Valkey, replica: Valkey) -> None:
+    event = an_event()
+    with replica.hanging():
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="WAITAOF 1 1"):
+                post(own_valkey.url, "replica:1", event)
+    assert post(own_valkey.url, "replica:1", event) is Outcome.DUPLICATE
+    with replica.client() as client:
+        assert waiting(client, "users") == [event]
+
+
+def test_no_event_is_accepted_before_the_server_was_looked_at(own_valkey: Valkey) -> None:
+    async def run() -> Outcome:
+        async with connect_async(own_valkey.url) as client:
+            event = an_event()
+            publisher = AsyncPublisher(client, ROUTES, watch=Watch(client, "replica:1"))
+            return await publisher.publish(event, fingerprint(event))
+
+    with pytest.raises(UnavailableError, match="WAITAOF 1 1"):
+        asyncio.run(run())
+
+
 def test_a_server_that_forbids_config_is_asked_to_confirm_each_write(own_valkey: Valkey) -> None:
     with own_valkey.client() as client:
         client.execute_command("ACL", "SETUSER", "tenant", "on", ">secret", "~*", "&*", "+@all", "-config")

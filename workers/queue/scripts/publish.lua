@@ -19,6 +19,9 @@ for i = 1, (#KEYS - 2) / 2 do
   local sent = redis.call('GET', once)
   if sent then
     answers[i] = sent == ARGV[at] and 0 or -1
+    if limit > 0 then  -- a write, so that what confirms this call confirms the one that stored it too
+      redis.call('SET', once, sent, 'KEEPTTL')
+    end
   elseif limit > 0 and redis.call('XLEN', KEYS[1]) >= limit then
     answers[i] = -2
   else
