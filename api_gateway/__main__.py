@@ -11,8 +11,7 @@ import uvicorn
 from api_gateway.app import create_app
 from workers import startup
 from workers.database import Database
-from workers.errors import SettingsError
-from workers.settings import Settings
+from workers.settings import Settings, cannot_listen
 
 BACKLOG = 2048
 GRACE_S = 10  # how long requests under way may take after SIGTERM
@@ -27,8 +26,7 @@ def listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
         listener.listen(BACKLOG)
     except OSError as error:
-        where = f"{settings.host} port {settings.port}"
-        raise SettingsError(f"LUNA_PORT: cannot listen on {where} ({error.strerror})") from None
+        raise cannot_listen(settings, error) from None
     return listener
 
 

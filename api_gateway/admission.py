@@ -51,6 +51,10 @@ async def body_of(request: Request) -> bytes:
     """The body, read no further than the limit. Raises Problem 413 or 415."""
     if request.headers.get("Content-Type", "application/json").partition(";")[0].strip().lower() != "application/json":
         raise Problem(415, "Send application/json.", headers={"Accept": "application/json"})
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(
+            415, "Send the body as it is, without a Content-Encoding.", headers={"Accept-Encoding": "identity"}
+        )
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -25,7 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 class Problem(Exception):  # noqa: N818 a problem is what the RFC calls it
-    """Raise this to answer with a problem document. `detail` helps the client; `errors` name fields by JSON Pointer."""
+    """Raise this to answer with a problem document. `detail` helps the client; `errors` name fields by JSON Pointer.
+
+    `members` are further ones of the document.
+    """
 
     def __init__(
         self,
@@ -34,9 +37,11 @@ class Problem(Exception):  # noqa: N818 a problem is what the RFC calls it
         *,
         errors: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.errors, self.headers = status, detail, errors, headers or {}
+        self.status, self.detail, self.errors = status, detail, errors
+        self.headers, self.members = headers or {}, members or {}
 
     def response(self) -> Response:
         """The problem document. Without a `type` of its own it is about:blank, whose title is the HTTP phrase."""
@@ -44,6 +49,7 @@ class Problem(Exception):  # noqa: N818 a problem is what the RFC calls it
             "status": self.status,
             "title": HTTPStatus(self.status).phrase,
             "detail": self.detail,
+            **self.members,
         }
         if self.errors:
             body["errors"] = self.errors
@@ -60,9 +66,9 @@ def unauthorized() -> Problem:
 UNCONFIRMED = "The event store cannot confirm just now. Send the same request again, under the same id."
 
 
-def unavailable(detail: str = UNCONFIRMED) -> Problem:
+def unavailable(detail: str = UNCONFIRMED, **members: str) -> Problem:
     """The store cannot promise just now; the same request under the same id is safe to send again."""
-    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)}, members=members)
 
 
 def unexpected() -> Problem:
@@ -70,11 +76,15 @@ def unexpected() -> Problem:
     return Problem(500, "Something went wrong on our side; it has been logged.")
 
 
+NOT_AN_OBJECT = "must be a JSON object"
+
+
 def invalid(errors: Sequence[ErrorDetails], document: Any, prefix: Sequence[str] = ()) -> Problem:
     """422 with a JSON Pointer (RFC 6901) for every wrong field of `document`, the first MAX_ERRORS of them."""
     details: dict[str, list[str]] = {}
     for error in errors:
-        details.setdefault(pointer([*prefix, *_place(error, document)]), []).append(error["msg"])
+        sentence = NOT_AN_OBJECT if error["type"] == "model_type" else error["msg"].removeprefix("Value error, ")
+        details.setdefault(pointer([*prefix, *_place(error, document)]), []).append(sentence)
     return Problem(
         422,
         "Some fields are not what this type of event needs.",

@@ -5,6 +5,7 @@ No other module reads the environment. The names are promises; the README lists 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -23,6 +24,7 @@ from sqlalchemy.exc import ArgumentError
 
 from workers.errors import SettingsError
 
+MIN_SECRET_LETTERS = 10  # different ones; 32 random bytes in hexadecimal have 14 of the 16, nearly always
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash output
 
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
@@ -129,6 +131,13 @@ class Settings(BaseSettings):
             raise ValueError("is not an SMTP URL, such as smtp://user:password@host:587") from None
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("must be a web address, such as https://events.example.com")
+        return value
+
     @field_validator("email_from", "email_support")
     @classmethod
     def _one_address(cls, value: str) -> str:
@@ -154,6 +163,8 @@ class Settings(BaseSettings):
             for name in ("REDIS_URL", "JWT_SECRET"):
                 if getattr(self, name.lower()) is None:
                     raise ValueError(f"{name}: is needed when LUNA_ENV is production")
+            if any(len(set(key)) < MIN_SECRET_LETTERS for key in self.jwt_secrets):
+                raise ValueError("JWT_SECRET: is too easily guessed; `openssl rand -hex 32` makes a good one")
         return self
 
     @property
@@ -164,7 +175,13 @@ class Settings(BaseSettings):
     @property
     def gateway_url(self) -> str:
         """Where the gateway is reached from outside, without a trailing slash."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or self.local_url).rstrip("/")
+
+    @property
+    def local_url(self) -> str:
+        """Where the gateway is reached from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 where it listens everywhere
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def jwt_secrets(self) -> tuple[str, ...]:
@@ -189,6 +206,13 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's SQLAlchemy URL."""
         return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.data_dir / 'luna.db'}"
+
+
+def cannot_listen(settings: Settings, error: OSError) -> SettingsError:
+    """What to say when the gateway's address cannot be had: the variable to blame, and why."""
+    taken = error.errno in {errno.EADDRINUSE, errno.EACCES}
+    where = f"{settings.host} port {settings.port}"
+    return SettingsError(f"{'LUNA_PORT' if taken else 'LUNA_HOST'}: cannot listen on {where} ({error.strerror})")
 
 
 class Files:

@@ -8,12 +8,13 @@ from urllib.parse import quote, urlencode
 import structlog
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
-from structlog.contextvars import get_contextvars
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from actors.events import CONTRACTS
 from api_gateway.admission import PostedEvent, admit, body_of, parse
 from api_gateway.auth import authenticate, needs
 from api_gateway.problems import Problem, unavailable
+from workers.errors import UnavailableError
 from workers.event import Event
 from workers.operations import EventTrace, Operations
 from workers.queue.publisher import AsyncPublisher, Outcome
@@ -71,9 +72,14 @@ async def post_event(request: Request, caller: Annotated[Caller, Depends(needs("
     event, sent = admit(posted, caller, get_contextvars()["correlation_id"])
     logs.bind(event)
     publisher: AsyncPublisher = request.app.state.publisher
-    outcome = await publisher.publish(event, sent, fresh=posted.id is None)
+    try:
+        outcome = await publisher.publish(event, sent, fresh=posted.id is None)
+    except UnavailableError as error:
+        log.warning("request.refused", reason=str(error))
+        raise unavailable(id=event.id, source=event.source) from None  # it may be stored: this id is the one to repeat
     if outcome is Outcome.FULL:
-        raise unavailable("The queue of this event is full. Send the same request again later, under the same id.")
+        full = "The queue of this event is full. Send the same request again later, under the same id."
+        raise unavailable(full, id=event.id, source=event.source)
     if outcome is Outcome.CONFLICT:
         raise Problem(422, "This id was used for an event with other content.", errors=[_REUSED])
     log.info("event.accepted", duplicate=outcome is Outcome.DUPLICATE)
@@ -95,6 +101,7 @@ def get_event(
     source: Annotated[str | None, Query(description="Picks one where ids of several sources collide")] = None,
 ) -> EventTrace:
     """How far an event is, with its follow-ups. Needs events:read for one's own, ops:read for all."""
+    bind_contextvars(event_id=event_id)
     operations: Operations = request.app.state.operations
     if not (caller.may("events:read") or caller.may("ops:read")):
         raise Problem(403, "This needs the scope events:read.")

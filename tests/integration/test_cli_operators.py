@@ -97,3 +97,21 @@ def test_many_are_counted_before_anything_is_done(up: LunaUp, dead: str) -> None
     assert dead in {json.loads(line)["id"] for line in lines}
     assert f"done: {count} of {count}" in printed(up, "dead", "discard", "--all", "--yes")
     assert printed(up, "dead", "list") == "no dead letters\n"
+
+
+def test_an_editor_that_does_not_start_is_said_so(up: LunaUp, dead: str) -> None:
+    edited = up.run("luna", "dead", "edit", dead, EDITOR="/nowhere/editor")
+    assert edited.ends() == 1
+    assert edited.output.startswith("luna: the editor does not start: ")
+
+
+def test_what_an_edit_leaves_out_stays(up: LunaUp, dead: str) -> None:
+    address = f"{uuid4()}@example.com"
+    before = document(up, "dead", "show", dead)["message"]["kwargs"]["event"]
+    printed(up, "dead", "edit", dead, json.dumps({"email": address}))
+    user = eventually(lambda: (found := up.get(f"/v1/users/{before['data']['user_id']}")).status_code == 200 and found)
+    assert (user.json()["email"], user.json()["name"]) == (address, before["data"]["name"])
+
+
+def test_a_filter_for_a_queue_that_does_not_exist_is_refused(up: LunaUp) -> None:
+    assert "there is no queue 'post'" in printed(up, "dead", "list", "--queue", "post", status=1)

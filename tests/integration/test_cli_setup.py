@@ -59,7 +59,7 @@ def test_the_doctor_finds_a_running_system_healthy_and_shows_no_secret(up: LunaU
         assert password not in shown.output
     report = json.loads(shown.output)
     assert {finding["check"]: finding["verdict"] for finding in report["checks"]} == dict.fromkeys(
-        ("Redis", "Redis eviction", "Redis persistence", "Database", "Schema", "Workers", "E-mail"), "ok"
+        ("Redis", "Redis eviction", "Redis persistence", "Clock", "Database", "Schema", "Workers", "E-mail"), "ok"
     )
     settings = {setting["name"]: setting for setting in report["settings"]}
     assert (settings["LUNA_PORT"]["value"], settings["LUNA_PORT"]["source"]) == (str(up.port), "environment")

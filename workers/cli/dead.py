@@ -147,14 +147,14 @@ def edit(
         str | None, typer.Argument(metavar="[JSON]", help="The new data; your editor opens without.")
     ] = None,
 ) -> None:
-    """Change a message's data and put it back; the original travels along.
+    """Change a message's data and put it back; what you leave out stays, and the original travels along.
 
     Example: luna dead edit 0b8f3a52-6a0e-4f0e-9f6f-1d4a3c1b7e11
     """
     api = operations(audited=True)
     kwargs = api.letter(letter_id).letter.body["message"]["kwargs"]
     before = kwargs["event"]["data"] if "event" in kwargs else kwargs
-    text = data if data is not None else click.edit(json.dumps(before, indent=2, ensure_ascii=False), extension=".json")
+    text = data if data is not None else _edited(before)
     if text is None:
         print("nothing was changed")
         return
@@ -191,6 +191,13 @@ def export(
     with output.open("w") as file:
         count = sum(bool(file.write(f"{line}\n")) for line in lines)
     print(f"{count} dead letters written to {output}")
+
+
+def _edited(before: dict[str, Any]) -> str | None:
+    try:
+        return click.edit(json.dumps(before, indent=2, ensure_ascii=False), extension=".json")
+    except click.ClickException as error:
+        raise LunaError(f"the editor does not start: {error.message}; set EDITOR, or give the JSON") from None
 
 
 def _document(found: Found) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NamedTuple
 
@@ -14,13 +15,15 @@ from rich.table import Table
 from workers import settings
 from workers.cli.contracts import queues
 from workers.cli.output import console, print_json
-from workers.connection import connect, masked
+from workers.connection import connect, masked, ping
 from workers.database import Database
 from workers.database.migrate import pending
 from workers.errors import LunaError
 from workers.operations import Operations
 from workers.queue import server
 from workers.settings import Settings
+
+CLOCKS_APART_S = 2.0
 
 
 class Finding(NamedTuple):
@@ -77,7 +80,8 @@ def _shown(value: Any) -> str:
 
 def _redis(loaded: Settings) -> Iterator[Finding]:
     try:
-        facts = server.examine(connect(loaded.redis))
+        client = connect(loaded.redis)
+        facts = server.examine(client)
     except (LunaError, redis.RedisError) as error:
         yield Finding("Redis", "wrong", str(error), "Start it, or correct REDIS_URL; `luna up` brings its own.")
         return
@@ -92,9 +96,28 @@ def _redis(loaded: Settings) -> Iterator[Finding]:
         yield Finding("Redis persistence", "ok", seen)
     else:
         yield Finding("Redis persistence", "warning", seen, "Set appendonly yes and appendfsync always.")
+    apart = abs(server.clock(client) - time.time())
+    if apart > CLOCKS_APART_S:
+        seen = f"Redis and this machine are {apart:.1f} s apart"
+        yield Finding("Clock", "warning", seen, "Let both follow a time server (NTP): tokens and reports rest on it.")
+    else:
+        yield Finding("Clock", "ok", "Redis and this machine agree")
     if facts.full:
         seen = f"{facts.memory_used} of {facts.memory_limit} bytes used: new events are refused"
         yield Finding("Redis memory", "wrong", seen, "Raise maxmemory, or find out why the queues grow: luna queues")
+
+
+def _cache(loaded: Settings) -> Iterator[Finding]:
+    if loaded.cache_redis_url is None:
+        return  # it is the queue's server, which has been checked
+    try:
+        ping(loaded.cache)
+    except LunaError as error:
+        yield Finding(
+            "Cache", "warning", str(error), "Start it, or correct CACHE_REDIS_URL; until then nothing is cached."
+        )
+    else:
+        yield Finding("Cache", "ok", masked(loaded.cache))
 
 
 def _database(loaded: Settings) -> Iterator[Finding]:
@@ -133,4 +156,4 @@ def _email(loaded: Settings) -> Iterator[Finding]:
         yield Finding("E-mail", "ok", f"{loaded.email_transport} {where}")
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_redis, _database, _workers, _email)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_redis, _cache, _database, _workers, _email)

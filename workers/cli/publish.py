@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from typing import Annotated, Any
+from uuid import uuid4
 
 import httpx
 import typer
@@ -25,7 +26,9 @@ def publish(
     event_type: Annotated[
         str, typer.Argument(metavar="TYPE", help="The event's type; `luna events types` lists them.")
     ],
-    data: Annotated[str, typer.Argument(metavar="[JSON]", help="Its data.", show_default=False)] = "{}",
+    data: Annotated[
+        str, typer.Argument(metavar="[JSON]", help="Its data; - reads it from standard input.", show_default=False)
+    ] = "{}",
     event_id: Annotated[str | None, typer.Option("--id", help="Its id; the same id twice has one effect.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it, and all that comes of it, to the end.")] = False,
     timeout: Annotated[float, typer.Option(help="With --wait: give up after this many seconds.")] = 60.0,
@@ -36,8 +39,9 @@ def publish(
     Example: luna publish user.signed_up '{"email":"ada@example.com","name":"Ada"}' --wait
     """
     loaded = settings.load()
+    identifier = event_id or str(uuid4())  # ours, so that it can be sent again under the same one
     try:
-        document = {"type": event_type, "data": json.loads(data)} | ({"id": event_id} if event_id else {})
+        document = {"type": event_type, "id": identifier, "data": json.loads(sys.stdin.read() if data == "-" else data)}
     except json.JSONDecodeError as error:
         raise LunaError(f"the data is not JSON: {error}") from None
     with _gateway(loaded) as gateway:
@@ -54,7 +58,7 @@ def publish(
 
 def _gateway(loaded: Settings) -> httpx.Client:
     headers = {"Authorization": f"Bearer {issue(loaded, 'luna-cli', SCOPES, 3600)}"}
-    return httpx.Client(base_url=f"http://{loaded.host}:{loaded.port}", headers=headers, timeout=TIMEOUT_S)
+    return httpx.Client(base_url=loaded.local_url, headers=headers, timeout=TIMEOUT_S)
 
 
 def _call(gateway: httpx.Client, method: str, path: str, **options: Any) -> dict[str, Any]:
@@ -62,6 +66,8 @@ def _call(gateway: httpx.Client, method: str, path: str, **options: Any) -> dict
         answer = gateway.request(method, path, **options)
     except httpx.TransportError:
         raise LunaError(f"no gateway answers at {gateway.base_url}; start one with `luna up`") from None
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and "json" in options:
+        raise LunaError(f"{_reason(answer)}\n  it is safe to repeat with --id {options['json']['id']}")
     if answer.is_error:
         raise LunaError(_reason(answer))
     return dict(answer.json())
@@ -77,12 +83,10 @@ def _reason(answer: httpx.Response) -> str:
 
 
 def _follow(gateway: httpx.Client, path: str, deadline: float) -> dict[str, Any]:
-    with console.status("waiting"):
+    with console.status("waiting; Ctrl-C stops the waiting, not the event"):
         while not _all(trace := _call(gateway, "GET", path), {"done", "dead"}):
             if time.monotonic() > deadline:
-                raise LunaError(
-                    f"the event is still {trace['status']}; `luna events trace {trace['id']}` shows how far it is"
-                )
+                raise LunaError(f"not all is done yet; `luna events trace {trace['id']}` shows how far it is")
             time.sleep(POLL_S)
     return trace
 

@@ -33,6 +33,8 @@ def create(
 
     Example: luna token create --sub shop --scope "events:write events:read" --ttl 12h
     """
+    if not sub.strip() or not sub.isprintable():
+        raise typer.BadParameter("the subject must be printable text", param_hint="--sub")
     made = issue(settings.load(), sub, _scopes(scope), seconds(ttl))
     if as_json:
         print_json({"token": made, "sub": sub, "scope": sorted(_scopes(scope)), "ttl_s": seconds(ttl)})

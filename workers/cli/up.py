@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 from rich.console import Console
@@ -28,7 +29,7 @@ from workers.database import Database
 from workers.database.migrate import upgrade
 from workers.errors import LunaError, SettingsError, UnavailableError
 from workers.operations import Operations
-from workers.settings import Files, Settings
+from workers.settings import Files, Settings, cannot_listen
 
 READY_TIMEOUT_S = 60.0
 POLL_S = 0.05
@@ -44,8 +45,8 @@ def up() -> None:
 
     Example: luna up
     """
-    loaded = settings.load()
     commands = _procfile(Path("Procfile"))
+    loaded = settings.load()
     with _locked(loaded.data_dir):
         _refuse_taken_port(loaded)
         sys.exit(asyncio.run(_run(loaded, commands)))
@@ -55,7 +56,7 @@ async def _run(loaded: Settings, commands: dict[str, str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     supervisor = Supervisor(console)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, supervisor.stopping.set)
     embedded = None if settings.sources()["REDIS_URL"] != "default" else EmbeddedValkey(loaded.data_dir)
     try:
@@ -104,7 +105,7 @@ async def _ready(supervisor: Supervisor, loaded: Settings, operations: Operation
     async with httpx.AsyncClient() as client:
         while not supervisor.stopping.is_set():
             missing = set(queues()) - operations.consumed_queues()
-            if not missing and await _answers(client, f"http://{loaded.host}:{loaded.port}/health/ready"):
+            if not missing and await _answers(client, f"{loaded.local_url}/health/ready"):
                 return
             if time.monotonic() > deadline:
                 what = f"no worker on {', '.join(sorted(missing))}" if missing else "the gateway does not answer"
@@ -135,7 +136,7 @@ def _locked(data_dir: Path) -> Iterator[None]:
     """Hold the data folder. Raises SettingsError when another `luna up` holds it, or it cannot be written."""
     path = Files(data_dir).lock
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = path.open("a+")
     except OSError as error:
         raise SettingsError(f"LUNA_DATA_DIR: cannot write to {data_dir} ({error.strerror})") from None
@@ -159,9 +160,7 @@ def _refuse_taken_port(loaded: Settings) -> None:
         try:
             probe.bind((loaded.host, loaded.port))
         except OSError as error:
-            raise SettingsError(
-                f"LUNA_PORT: cannot listen on {loaded.host} port {loaded.port} ({error.strerror})"
-            ) from None
+            raise cannot_listen(loaded, error) from None
 
 
 def _environment(redis_url: str) -> dict[str, str]:
@@ -172,7 +171,8 @@ def _environment(redis_url: str) -> dict[str, str]:
 
 def _welcome(loaded: Settings) -> str:
     token = issue(loaded, "developer", TOKEN_SCOPES, TOKEN_TTL_S)
-    event = json.dumps({"type": "user.signed_up", "data": {"email": "ada@example.com", "name": "Ada Lovelace"}})
+    address = f"ada+{token_hex(3)}@example.com"  # another at each start: an address signs up once
+    event = json.dumps({"type": "user.signed_up", "data": {"email": address, "name": "Ada Lovelace"}})
     curl = (
         f"curl -sS {loaded.gateway_url}/v1/events -H 'Authorization: Bearer {token}' "
         f"-H 'Content-Type: application/json' -d '{event}'"

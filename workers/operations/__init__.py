@@ -80,7 +80,9 @@ class Operations:
         self._audit(by, "queue.resume", queue)
 
     def dead(self, wanted: Filter, *, limit: int, cursor: str | None = None) -> list[Found]:
-        """Dead letters, newest first; the last one's `cursor` is where the next page begins."""
+        """Dead letters, newest first; the last one's `cursor` is where the next page begins. Raises NotFoundError."""
+        if wanted.queue is not None:
+            self._known(wanted.queue)
         with _reachable():
             return [found for found, _ in zip(self._graveyard.search(wanted, cursor), range(limit), strict=False)]
 
@@ -110,7 +112,7 @@ class Operations:
         self._audit(by, "dead.retry", letter_id, queue=found.letter.queue)
 
     def edit(self, letter_id: str, data: dict[str, Any], by: str, contracts: Mapping[str, type[Contract]]) -> None:
-        """Put one message back with other data; the original travels along.
+        """Put one message back with other data: fields that `data` leaves out stay. The original travels along.
 
         Raises NotFoundError, and RefusedError when the data breaks the event's contract.
         """
@@ -118,6 +120,7 @@ class Operations:
         if found.letter.reason == UNDECODABLE:
             raise RefusedError("this letter holds bytes that are no message; retry or discard it")
         event = event_of(found.letter)
+        data = {**(event.data if event else found.letter.body["message"]["kwargs"]), **data}
         if event is not None and event.type in contracts:
             try:
                 data = contracts[event.type].model_validate(data).model_dump(mode="json", exclude_none=True)

@@ -35,6 +35,8 @@ class Delivery(MessageProxy):
     """whether another worker has it by now: then nothing is settled"""
     settling = False
     """whether its run has ended: from then on its settlement finds out whose it is"""
+    concluded = False
+    """whether the hooks that follow a run have decided what becomes of it"""
     hook_failed = False
     """whether a hook that followed its run failed: then it may be that nobody decided what becomes of it"""
     follow_ups: list[dict[str, str]] | None = None

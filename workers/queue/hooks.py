@@ -44,6 +44,8 @@ class HookedBroker(Broker):
         """See Broker. While a message is processed, what its hooks enqueue belongs to it."""
         if signal == "process_message":
             self._begin(args[0])
+        if signal == "ack":
+            self._forsake_interrupted(args[0])
         name = f"before_{signal}"
         for hook in self._hooks_of(name):
             try:
@@ -63,6 +65,8 @@ class HookedBroker(Broker):
         if signal in {"process_message", "skip_message"}:
             self._end(args[0], kwargs.get("exception"))
         self._emit_after(signal, *args, **kwargs)
+        if signal in {"process_message", "skip_message"}:
+            args[0].concluded = True
         if signal == "process_message" and kwargs.get("exception") is not None:
             args[0].decide()
 
@@ -110,6 +114,12 @@ class HookedBroker(Broker):
         self._processing.delivery = delivery
         if not delivery.lost:
             delivery.end(error)
+
+    def _forsake_interrupted(self, delivery: Delivery) -> None:
+        """An interrupt that hits Dramatiq's own code, after the actor, would make a failed message a done one."""
+        if delivery.started_at and not delivery.concluded:
+            self.running.pop(threading.get_ident(), None)
+            delivery.lost = True  # settle nothing, it comes again
 
     def reject(self, delivery: Delivery) -> None:
         """Tell hooks of a message that is dead without having been run."""

@@ -111,10 +111,12 @@ class Keeper:
         self._client.zremrangebyscore(keys.WORKERS, "-inf", now - PRESENCE_S * 1000)
 
     def _trim(self, queue: str) -> None:
-        excess = self._client.llen(keys.ledgers(queue)) - LEDGERS_KEPT
-        if excess > 0:
+        """As many as there are too many, but no longer than leases can wait: events may come faster than ticks."""
+        until = time.monotonic() + TICK_S
+        while (excess := self._client.llen(keys.ledgers(queue)) - LEDGERS_KEPT) > 0 and time.monotonic() < until:
             oldest: Any = self._client.lpop(keys.ledgers(queue), min(excess, TRIMMED_AT_ONCE))
-            self._client.unlink(*oldest)
+            if oldest:  # another worker trims too
+                self._client.unlink(*oldest)
 
 
 def _work(delivery: Delivery) -> dict[str, Any]:

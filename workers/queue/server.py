@@ -14,7 +14,9 @@ import redis
 import redis.asyncio
 import structlog
 
+from workers import keys
 from workers.errors import SettingsError
+from workers.queue.scripts import NOW
 
 FULL = 0.8
 """The share of `maxmemory` beyond which no event from outside is taken; the rest is for what follows from them."""
@@ -37,6 +39,7 @@ class Facts(NamedTuple):
     memory_used: int
     memory_limit: int
     clustered: bool = False
+    replicas: int = 0
 
     @property
     def name(self) -> str:
@@ -79,6 +82,8 @@ CONFIG = {
 }
 """What is asked for, and the strongest answer."""
 
+SECTIONS = ("server", "memory", "replication")
+
 
 def examine(client: redis.Redis) -> Facts:
     """Ask the server, or every shard of a Cluster. Raises redis.RedisError when one cannot be reached."""
@@ -91,8 +96,8 @@ def _examine(client: redis.Redis, **shard: Any) -> Facts:
         config = _merged([client.config_get(name, **shard) for name in CONFIG])
     except redis.ResponseError:
         config = None
-    facts = _facts(client.info("server", **shard), client.info("memory", **shard), config)
-    return facts._replace(clustered=bool(shard))
+    sections: list[Any] = [client.info(section, **shard) for section in SECTIONS]
+    return _facts(sections, config)._replace(clustered=bool(shard))
 
 
 async def examine_async(client: redis.asyncio.Redis) -> Facts:
@@ -108,8 +113,8 @@ async def _examine_async(client: redis.asyncio.Redis, **shard: Any) -> Facts:
         config = _merged([await client.config_get(name, **shard) for name in CONFIG])
     except redis.ResponseError:
         config = None
-    facts = _facts(await client.info("server", **shard), await client.info("memory", **shard), config)
-    return facts._replace(clustered=bool(shard))
+    sections: list[Any] = [await client.info(section, **shard) for section in SECTIONS]
+    return _facts(sections, config)._replace(clustered=bool(shard))
 
 
 def _shards(client: Any) -> list[dict[str, Any]]:
@@ -129,6 +134,11 @@ def _weakest(shards: list[Facts]) -> Facts:
     return fullest._replace(config=config if len(configs) == len(shards) else None)
 
 
+def clock(client: redis.Redis) -> float:
+    """The server's clock, seconds since the epoch. Raises redis.RedisError."""
+    return int(NOW.run(client, [keys.stream("")], [])) / 1000
+
+
 def refuse_eviction(facts: Facts) -> None:
     """Raise SettingsError for a server that may drop what was accepted."""
     if facts.evicts:
@@ -138,14 +148,16 @@ def refuse_eviction(facts: Facts) -> None:
         )
 
 
-def verdict(facts: Facts, durability: str) -> tuple[bool | None, str]:
+def verdict(facts: Facts, durability: str) -> tuple[bool | None, str]:  # noqa: PLR0911 one return for each case
     """Whether this level is kept (None: nobody can tell), and a sentence that says so."""
     if facts.evicts:
         return False, f"maxmemory-policy {facts.evicts}: the server drops accepted events when it is full"
     if durability == "memory":
         return True, "memory: a crash of the server can lose accepted events, as LUNA_DURABILITY says"
-    confirmation = confirm(facts, durability)
-    replicas = f", and on {durability.partition(':')[2]} replica(s)" if durability.startswith("replica") else ""
+    confirmation, wanted = confirm(facts, durability), _replicas(durability)
+    if wanted > facts.replicas:
+        return False, f"{wanted} replica(s) must confirm and {facts.replicas} are connected: no event is accepted"
+    replicas = f", and on {wanted} replica(s)" if wanted else ""
     if facts.synced is None:
         return (
             (True, f"WAITAOF confirms every write{replicas}")
@@ -166,7 +178,7 @@ def verdict(facts: Facts, durability: str) -> tuple[bool | None, str]:
 
 def confirm(facts: Facts, durability: str) -> Confirmation | None:
     """What must follow each write so that this level is kept, or None when nothing must or can."""
-    replicas = int(durability.partition(":")[2] or 0)
+    replicas = _replicas(durability)
     on_disk = facts.can_wait and (facts.config is None or _syncs(facts.config))
     if durability == "memory" or (facts.synced and not replicas):
         return None
@@ -218,7 +230,8 @@ class Watch:
         return self.facts is not None and self.facts.full
 
 
-def _facts(server: Any, memory: Any, config: dict[str, str] | None) -> Facts:
+def _facts(sections: list[Any], config: dict[str, str] | None) -> Facts:
+    server, memory, replication = sections
     product = str(server.get("server_name", "redis"))
     version = str(server.get("valkey_version") or server["redis_version"])
     return Facts(
@@ -227,7 +240,12 @@ def _facts(server: Any, memory: Any, config: dict[str, str] | None) -> Facts:
         config,
         int(memory["used_memory"]),
         int(memory.get("maxmemory", 0)),
+        replicas=int(replication.get("connected_slaves", 0)),
     )
+
+
+def _replicas(durability: str) -> int:
+    return int(durability.partition(":")[2] or 0)
 
 
 def _syncs(config: dict[str, str]) -> bool:

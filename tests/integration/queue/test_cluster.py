@@ -73,7 +73,7 @@ def test_what_ended_while_a_whole_cluster_was_away_is_settled_once_when_it_is_ba
         for node in cluster.nodes:
             node.stop(kill=True)
         go.set()
-        eventually(lambda: broker._settler._waiting, what="a settlement that waits")  # noqa: SLF001
+        eventually(lambda: broker.workplace.settler._waiting, what="a settlement that waits")  # noqa: SLF001
         with pytest.raises(ConnectionClosed):
             work.send()
         for node in cluster.nodes:

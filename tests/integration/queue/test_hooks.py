@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
+from unittest.mock import Mock
 
 import dramatiq
 import pytest
@@ -143,5 +145,23 @@ def test_an_interrupt_that_hits_a_hook_neither_ends_the_thread_nor_settles_the_m
 
     fail_once.send()
     with working(broker, threads=1):
+        eventually(lambda: log.lines == ["run", "run"], within=5)
+        eventually(lambda: empty(client))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # Dramatiq's thread ends
+def test_an_interrupt_between_a_failure_and_the_hooks_does_not_make_the_message_done(
+    broker: StreamsBroker, client: redis.Redis, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dramatiq.actor(broker=broker)
+    def fail_once() -> None:
+        log.add("run")
+        if len(log.lines) == 1:
+            raise RuntimeError("to be retried")
+
+    interrupt = Mock(side_effect=[Interrupt, None])
+    monkeypatch.setattr(logging.getLogger("dramatiq.worker.WorkerThread"), "error", interrupt)
+    fail_once.send()
+    with working(broker, threads=2):
         eventually(lambda: log.lines == ["run", "run"], within=5)
         eventually(lambda: empty(client))

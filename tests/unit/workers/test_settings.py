@@ -7,7 +7,7 @@ import pytest
 from workers.errors import SettingsError
 from workers.settings import load, sources
 
-SECRET = "s" * 32
+SECRET = "0123456789abcdefghijklmnopqrstuv"
 PRODUCTION = {"LUNA_ENV": "production", "REDIS_URL": "redis://queue", "JWT_SECRET": SECRET}
 
 
@@ -36,6 +36,10 @@ def setenv(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("JWT_SECRET", "s" * 31),
         ("JWT_SECRET", f"{SECRET},short"),
         ("JWT_SECRET", f"{SECRET},"),
+        ("LUNA_PUBLIC_URL", "foo"),
+        ("LUNA_PUBLIC_URL", "ftp://luna"),
+        ("LUNA_DURABILITY", "replica:0"),
+        ("LUNA_DURABILITY", "always"),
         ("EMAIL_TRANSPORT", "pigeon"),
         ("SMTP_URL", "https://mail"),
         ("SMTP_URL", "smtp://mail:port"),
@@ -155,3 +159,26 @@ def test_links_lead_to_the_public_address(setenv: pytest.MonkeyPatch) -> None:
     assert load().gateway_url == "http://127.0.0.1:8000"
     setenv.setenv("LUNA_PUBLIC_URL", "https://luna.example.org/")
     assert load().gateway_url == "https://luna.example.org"
+
+
+def test_production_refuses_a_key_that_is_easily_guessed(setenv: pytest.MonkeyPatch) -> None:
+    for name, value in {**PRODUCTION, "JWT_SECRET": "ab" * 32}.items():
+        setenv.setenv(name, value)
+    with pytest.raises(SettingsError, match=r"^JWT_SECRET: is too easily guessed"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+    ],
+)
+def test_the_gateway_is_reached_from_this_machine_wherever_it_listens(
+    setenv: pytest.MonkeyPatch, host: str, url: str
+) -> None:
+    setenv.setenv("LUNA_HOST", host)
+    assert load().local_url == url

@@ -59,8 +59,9 @@ def test_a_process_that_comes_second_leaves_the_first_ones_key_alone(
 def test_production_makes_no_key(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUNA_ENV", "production")
     monkeypatch.setenv("REDIS_URL", "redis://queue")
-    monkeypatch.setenv("JWT_SECRET", "s" * 32)
-    assert load().jwt_secrets == ("s" * 32,)
+    secret = "0123456789abcdefghijklmnopqrstuv"
+    monkeypatch.setenv("JWT_SECRET", secret)
+    assert load().jwt_secrets == (secret,)
     assert not files.jwt_secret.exists()
 
 

@@ -20,7 +20,7 @@ OLD, NEW = (7, 0, 15), (7, 2, 0)
 
 
 def facts(config: dict[str, str] | None, version: tuple[int, ...] = NEW, used: int = 1, limit: int = 0) -> Facts:
-    return Facts("redis", version, config, used, limit)
+    return Facts("redis", version, config, used, limit, replicas=2)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,13 @@ def test_each_level_is_kept_confirmed_or_known_not_to_be(
 
 def test_every_valkey_can_wait_whatever_redis_it_calls_itself() -> None:
     assert Facts("valkey", OLD, EVERYSEC, 1, 0).can_wait
+
+
+def test_replicas_that_are_not_there_are_missed() -> None:
+    alone = facts(ALWAYS)._replace(replicas=1)
+    sentence = "2 replica(s) must confirm and 1 are connected: no event is accepted"
+    assert verdict(alone, "replica:2") == (False, sentence)
+    assert verdict(alone, "replica:1")[0]
 
 
 def test_weakness_is_said_in_words() -> None:
