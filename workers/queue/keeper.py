@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class Keeper:
-    """One thread per worker process, which outlives Redis being away."""
+    """Threads that outlive Redis being away: one for each lane's leases, as a shard may hang, and one for the rest."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Keeper:
         self._running = running
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
-        self._renew_at = 0.0
+        self._renewed: set[str] = set()
         self._sweep_at = time.monotonic() + SWEEP_S
 
     def start(self) -> None:
@@ -71,15 +71,15 @@ class Keeper:
             except redis.RedisError as error:
                 log.warning("keeper.delayed", error=str(error))
             except Exception:
-                log.exception("keeper.failed")  # the thread's edge: leases must go on being renewed
+                log.exception("keeper.failed")  # the thread's edge
             self._stop.wait(min(TICK_S, self._lease_s / 3))
 
     def _tick(self) -> None:
         now, lanes = time.monotonic(), list(self._lanes())
-        if now >= self._renew_at:
-            self._renew_at = now + self._lease_s / 3
-            for lane in lanes:
-                self._renew(lane)
+        for lane in lanes:
+            if lane.queue not in self._renewed:
+                self._renewed.add(lane.queue)
+                threading.Thread(target=self._renew, args=(lane,), name=f"leases of {lane.queue}", daemon=True).start()
         for lane in lanes:
             self._trim(lane.queue)  # before anything that a full server may refuse
         self._say(lanes)
@@ -89,11 +89,16 @@ class Keeper:
                 lane.leave()
 
     def _renew(self, lane: Lane) -> None:
-        try:
-            lane.renew()
-        except redis.RedisError as error:  # one shard may be away while the others are not
-            self._renew_at = 0.0
-            log.warning("lease.not_renewed", queue=lane.queue, error=str(error))
+        while not self._stop.is_set():
+            pause = self._lease_s / 3
+            try:
+                lane.renew()
+            except redis.RedisError as error:
+                pause = min(TICK_S, pause)
+                log.warning("lease.not_renewed", queue=lane.queue, error=str(error))
+            except Exception:
+                log.exception("keeper.failed", queue=lane.queue)  # the thread's edge
+            self._stop.wait(pause)
 
     def _say(self, lanes: list[Lane]) -> None:
         now, name = int(time.time() * 1000), keys.worker(self._consumer)

@@ -16,6 +16,7 @@ from tests.builders import an_event
 from tests.cluster import Cluster
 from tests.queues import Brokers, working
 from tests.servers import eventually
+from workers import keys
 from workers.connection import connect, connect_async
 from workers.errors import UnavailableError
 from workers.event import Route
@@ -102,3 +103,28 @@ def test_whoever_publishes_to_a_cluster_that_is_away_is_told_so(cluster: Cluster
         publisher.publish(an_event())
     with pytest.raises(UnavailableError):
         connect(cluster.url)
+
+
+def test_while_one_shard_hangs_the_leases_of_the_others_are_renewed(cluster: Cluster) -> None:
+    brokers, go, runs = Brokers(cluster.url), threading.Event(), []
+    broker = brokers(lease_s=2)
+    shards = {broker.client.get_node_from_key(keys.stream(queue)).port: queue for queue in "abcdefghijkl"}  # type: ignore[attr-defined]
+    hanging, other = cluster.nodes[0], cluster.nodes[1]
+    broker.declare_queue(shards[hanging.port])
+
+    @dramatiq.actor(broker=broker, queue_name=shards[other.port])
+    def work() -> None:
+        runs.append("run")
+        go.wait(20)
+
+    work.send()
+    with working(broker), other.client() as client:
+        eventually(lambda: runs)
+        with hanging.hanging(), pytest.raises(AssertionError, match="an expired lease"):
+            eventually(
+                lambda: client.xpending_range(keys.stream(work.queue_name), "workers", "-", "+", 1, idle=2_000),
+                within=8,
+                what="an expired lease",
+            )
+        go.set()
+    brokers.close()
