@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from redis import RedisError
-from sqlalchemy import Connection
 
 from actors.events import JobDue, JobTaskDue, OperationSliceDue
 from actors.routes import WORK_OPERATION
@@ -31,12 +30,12 @@ def run_job(data: JobDue, work: Work) -> None:
 
 
 @handler("maintenance.run_task")
-def run_task(data: JobTaskDue, work: Work, graveyard: Graveyard) -> None:
-    """Run one task. Raises PermanentError for a task this version does not know."""
+def run_task(data: JobTaskDue, database: Database, graveyard: Graveyard) -> None:
+    """Run one task, which may run twice. Raises PermanentError for a task this version does not know."""
     task = TASKS.get(data.task)
     if task is None:
         raise PermanentError(f"there is no task {data.task!r}")
-    rows = task(work.connection, graveyard, work.now)
+    rows = task(database, graveyard, datetime.now(UTC))
     log.info("task.finished", job=data.job, task=data.task, rows=rows)
 
 
@@ -54,18 +53,19 @@ def work_operation(
         publisher.publish_follow_ups(event, WORK_OPERATION.actor, [next_slice])
 
 
-def purge_receipts(connection: Connection, _graveyard: Graveyard, now: datetime) -> int:
+def purge_receipts(database: Database, _graveyard: Graveyard, now: datetime) -> int:
     """Delete receipts past their retention; how many."""
-    return receipts.purge(connection, now - receipts.KEPT_FOR)
+    with database.write() as connection:
+        return receipts.purge(connection, now - receipts.KEPT_FOR)
 
 
-def purge_dead_letters(_connection: Connection, graveyard: Graveyard, now: datetime) -> int:
+def purge_dead_letters(_database: Database, graveyard: Graveyard, now: datetime) -> int:
     """Discard dead letters past their retention; how many."""
     before = now - timedelta(seconds=dead.RETENTION_S)
     return graveyard.purge(int(before.timestamp() * 1000))
 
 
-TASKS: dict[str, Callable[[Connection, Graveyard, datetime], int]] = {
+TASKS: dict[str, Callable[[Database, Graveyard, datetime], int]] = {
     "purge_receipts": purge_receipts,
     "purge_dead_letters": purge_dead_letters,
 }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-QUEUES = "luna:queues"
-"""Set: the queues that were ever consumed."""
-
 WORKERS = "luna:workers"
 """Sorted set: worker id by the time it was last seen, in ms."""
 

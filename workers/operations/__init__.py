@@ -20,7 +20,6 @@ from workers.errors import NotFoundError, RefusedError, UnavailableError
 from workers.operations import audit, bulk
 from workers.operations.traces import EventTrace, Traces
 from workers.queue import inspection
-from workers.queue.dead import UNDECODABLE
 from workers.queue.graveyard import Filter, Found, Graveyard, event_of
 from workers.queue.inspection import QueueState, WorkerState
 
@@ -117,8 +116,8 @@ class Operations:
         Raises NotFoundError, and RefusedError when the data breaks the event's contract.
         """
         found = self.letter(letter_id)
-        if found.letter.reason == UNDECODABLE:
-            raise RefusedError("this letter holds bytes that are no message; retry or discard it")
+        if found.letter.body.get("raw"):
+            raise RefusedError("this letter holds bytes that cannot be edited; retry or discard it")
         event = event_of(found.letter)
         data = {**(event.data if event else found.letter.body["message"]["kwargs"]), **data}
         if event is not None and event.type in contracts:

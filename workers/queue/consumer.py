@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -89,6 +88,8 @@ class StreamsConsumer(Consumer):
         error: Exception | None
         message, error = _decode(payload, self._lane.queue)
         delivery = Delivery(message, self._lane, entry_id, deliveries, again=again)
+        if error is not None:
+            delivery.raw = payload
         self._lane.hold(delivery)
         if error is None and delivery.runs_begun >= MOST_RUNS_BEGUN:
             error = WorkerLostError(f"{delivery.runs_begun} workers ended while they ran this message")
@@ -119,9 +120,9 @@ def _decode(payload: bytes, queue: str) -> tuple[Message[Any], DecodeError | Non
     try:
         message = decode(payload)
     except DecodeError as error:
-        return _undecodable(payload, queue), error
+        return _undecodable(queue), error
     if not _shaped(message):
-        return _undecodable(payload, queue), DecodeError("Its fields have wrong types.", payload, None)
+        return _undecodable(queue), DecodeError("Its fields have wrong types.", payload, None)
     message.options.pop("eta", None)  # would make Dramatiq's worker keep it in memory; here delays live in Redis
     if not _classes(message.options.get("throws")):
         del message.options["throws"]  # `isinstance` with anything else ends Dramatiq's worker thread
@@ -130,9 +131,8 @@ def _decode(payload: bytes, queue: str) -> tuple[Message[Any], DecodeError | Non
     return message, None
 
 
-def _undecodable(payload: bytes, queue: str) -> Message[Any]:
-    raw = base64.b64encode(payload).decode()
-    return Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={"raw": raw})
+def _undecodable(queue: str) -> Message[Any]:
+    return Message(queue_name=queue, actor_name="", args=(), kwargs={}, options={})
 
 
 def _shaped(message: Message[Any]) -> bool:

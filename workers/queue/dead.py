@@ -36,7 +36,10 @@ REASONS: dict[type[Exception], str] = {
 
 
 class Letter(NamedTuple):
-    """One dead letter. `body` is what an operator reads; the rest is what it is found by."""
+    """One dead letter. `body` is what an operator reads; the rest is what it is found by.
+
+    The body's `raw` is the message in base64, where it is none or one that JSON may not hold.
+    """
 
     id: str
     queue: str
@@ -79,8 +82,8 @@ class Letter(NamedTuple):
                 encoded = get_encoder().encode(message)
             except (TypeError, ValueError):
                 encoded = repr(message).encode(errors="backslashreplace")
-            raw = {"raw": base64.b64encode(encoded).decode()}
-            return orjson.dumps({**self.body, "message": {**message, "args": [], "kwargs": {}, "options": raw}})
+            bare = {**message, "args": [], "kwargs": {}, "options": {}}
+            return orjson.dumps({**self.body, "message": bare, "raw": _base64(encoded)})
 
     @classmethod
     def of(cls, delivery: Delivery) -> Letter:
@@ -96,7 +99,7 @@ class Letter(NamedTuple):
             reason(delivery),
             str(last.get("type", "")),
             str(last.get("place", "")),
-            {"message": message, "attempts": attempts},
+            {"message": message, "attempts": attempts, "raw": delivery.raw and _base64(delivery.raw)},
         )
 
     @classmethod
@@ -118,3 +121,7 @@ def reason(delivery: Delivery) -> str:
     if error is None or delivery.options.get("expired"):
         return EXPIRED  # skipped by an age limit, or it waited too long for what is not its fault
     return FAILED
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -41,6 +41,8 @@ class Delivery(MessageProxy):
     """whether a hook that followed its run failed: then it may be that nobody decided what becomes of it"""
     follow_ups: list[dict[str, str]] | None = None
     """what its run published: id, source and type of each event"""
+    raw: bytes | None = None
+    """the entry's bytes, where they are no message"""
     retry_delay_ms: int | None = None
     """set when it is to be run again"""
     started_at = 0.0

@@ -110,15 +110,19 @@ class Graveyard:
         """Throw the letter away; False when another was faster."""
         return self._take(letter, b"", None)
 
-    def purge(self, before_ms: int, limit: int = 10_000) -> int:
-        """Discard the letters that died before then, oldest first, at most `limit` for each queue; how many."""
+    def purge(self, before_ms: int) -> int:
+        """Discard the letters that died before then, oldest first; how many."""
+        return sum(self._purge(queue, before_ms) for queue in self._queues)
+
+    def _purge(self, queue: str, before_ms: int) -> int:
         purged = 0
-        for queue in self._queues:
-            old: Any = self._client.zrangebyscore(keys.dead(queue), "-inf", f"({before_ms}", start=0, num=limit)
-            for first in range(0, len(old), PAGE):
-                bodies: Any = self._client.hmget(keys.letters(queue), old[first : first + PAGE])
-                purged += sum(self.discard(_letter(body)) for body in bodies if body is not None)
-        return purged
+        while True:
+            old: Any = self._client.zrangebyscore(keys.dead(queue), "-inf", f"({before_ms}", start=0, num=PAGE)
+            bodies: Any = self._client.hmget(keys.letters(queue), old) if old else []
+            taken = sum(self.discard(_letter(body)) for body in bodies if body is not None)
+            if not taken:
+                return purged
+            purged += taken
 
     def _take(self, letter: Letter, payload: bytes, status: str | None) -> bool:
         event = event_of(letter)
@@ -185,10 +189,10 @@ def _last_error(letter: Letter) -> str:
 
 
 def _revived(letter: Letter, edited: dict[str, Any] | None, by: str) -> bytes:
+    if raw := letter.body.get("raw"):
+        return base64.b64decode(raw)
     message = letter.body["message"]
     options = {name: value for name, value in message["options"].items() if name not in TRANSIENT}
-    if raw := options.get("raw"):
-        return base64.b64decode(raw)
     options["attempts_before"] = options.get("attempts_before", 0) + len(letter.body["attempts"])
     kwargs = dict(message["kwargs"])
     if edited is not None:

@@ -51,7 +51,9 @@ class HookedBroker(Broker):
             try:
                 hook(self, *args, **kwargs)
             except MiddlewareError:
-                raise
+                if signal not in {"ack", "nack"}:
+                    raise
+                log.critical("hook.failed", hook=name, exc_info=True)  # it cannot undo what has been done
             except Exception:
                 log.critical("hook.failed", hook=name, exc_info=True)
         if signal == "process_message":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import redis
@@ -17,7 +17,7 @@ from redis import Redis
 
 from workers import keys
 from workers.queue.delivery import Delivery
-from workers.queue.scripts import BEGIN, RELEASE, RENEW, SWEEP, TEND
+from workers.queue.scripts import BEGIN, RELEASE, RENEW, SWEEP, TEND, Argument
 
 GROUP = "workers"
 TEND_S = 0.5
@@ -25,6 +25,8 @@ TEND_S = 0.5
 PROMOTE = 500
 AHEAD_S = 0.1
 """How much work may wait in this process, so that an idle worker elsewhere is not starved by more than this."""
+STALLED_S = 1.0
+"""When no run has ended for so long, what waits behind them is handed back: the pace was another one."""
 WIDEST = 256
 FIRST_PAUSE_S, LONGEST_PAUSE_S, CLOSING_PAUSE_S = 0.05, 1.0, 0.05
 FORGOTTEN_MS = 3600 * 1000
@@ -39,18 +41,27 @@ Entry = tuple[str, bytes, int, bool]
 class Lane:
     """Reads entries of one queue, and keeps the leases of those that are held. Every method is thread-safe."""
 
-    def __init__(self, client: Redis, queue: str, consumer: str, lease_ms: int) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        queue: str,
+        consumer: str,
+        lease_ms: int,
+        hand_back: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`hand_back` releases what this lane has read and no thread has begun."""
         self.queue = queue
         self.consumer = consumer
         self.closing = False
         self._client = client
         self._lease_ms = lease_ms
+        self._hand_back = hand_back
         self._held: dict[str, Delivery | None] = {}
         self._room = threading.Condition()
         self._waiting = 0  # entries that wait or run here, and are not settled
         self._narrowest = self._window = self._widest = 1
         self._finished = 0
-        self._measured_at = time.monotonic()
+        self._measured_at = self._finished_at = time.monotonic()
         self._tend_at = 0.0
         self._more = False  # whether the last look had no room for all that it may have found
         self._take_over_at: float | None = None
@@ -71,6 +82,9 @@ class Lane:
             if self._take_over_at is None:
                 self._take_over_at = time.monotonic() + self._young_server_s()
             room = self._wait_for_room(deadline)
+            if self._waiting and time.monotonic() - self._finished_at > STALLED_S:
+                self._hand_back()  # its threads are busy for long: others may have time
+                self._finished_at = time.monotonic()
             entries = self._tend(room) if self._must_tend(room) else []
             if not entries and room and not self.paused and not self.closing:
                 entries = self._read_new(room, min(deadline, self._tend_at) - time.monotonic())
@@ -103,6 +117,7 @@ class Lane:
         with self._room:
             self._waiting -= 1
             self._finished += 1
+            self._finished_at = time.monotonic()
             if self._window - self._waiting >= self._worth_reading():
                 self._room.notify()
 
@@ -115,8 +130,8 @@ class Lane:
 
         Raises redis.RedisError.
         """
-        begun: int = BEGIN.run(self._client, [keys.stream(self.queue)], [self.consumer, delivery.entry_id])
-        return begun >= 0
+        args: list[Argument] = [self.consumer, delivery.entry_id, delivery.runs_begun]
+        return bool(BEGIN.run(self._client, [keys.stream(self.queue)], args))
 
     def renew(self) -> None:
         """Renew the lease of all that is held. Raises redis.RedisError."""
@@ -140,7 +155,8 @@ class Lane:
             log.warning("release.failed", queue=self.queue, entries=len(ids), error=str(error))
         for entry_id in ids:
             self.settled(entry_id)
-            self.finished()
+        with self._room:
+            self._waiting -= len(ids)
 
     def leave(self) -> None:
         """Take this consumer, if it holds nothing, and forgotten ones out of the group. Raises redis.RedisError."""
@@ -194,6 +210,8 @@ class Lane:
             self._take_over_at = time.monotonic() + self._lease_ms / 1000
         self._heard_ms = heard
         self._more = len(taken) // 3 >= room
+        if paused and not self.paused:
+            self._hand_back()
         self.paused = bool(paused)
         self._tend_at = time.monotonic() + (TEND_S if wait < 0 else min(TEND_S, wait / 1000))
         entries = [
@@ -215,7 +233,6 @@ class Lane:
         """At 0: a group that was lost had delivered what is still in the stream."""
         try:
             self._client.xgroup_create(keys.stream(self.queue), GROUP, id="0", mkstream=True)
-            self._client.sadd(keys.QUEUES, self.queue)
         except redis.RedisError as error:
             if not str(error).startswith("BUSYGROUP"):
                 self._back_off(error)

@@ -90,6 +90,8 @@ class Settler:
             elif pause:
                 log.info("settlement.caught_up")
                 pause = 0.0
+            if self._waiting:
+                self._wake.set()  # what came meanwhile
             with self._starting:
                 if self._closing and not self._waiting:
                     self._thread = None
@@ -98,11 +100,9 @@ class Settler:
     def _settle_all(self) -> int:
         """Settle all that waits; how many could not be, and wait again."""
         failed: list[Delivery] = []
-        while self._waiting:
+        for _ in range(0, len(self._waiting), MOST_AT_ONCE):  # one queue's failures do not hold up the others
             group = [self._waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
             failed += self._settle_group(group)
-            if failed:
-                break
         self._waiting.extendleft(reversed(failed))
         return len(failed)
 

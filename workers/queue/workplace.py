@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from queue import Empty, PriorityQueue
 from secrets import token_hex
 from typing import Any, NoReturn
@@ -46,12 +47,14 @@ class Workplace:
         self._lease_s = lease_s
         self._running = running
         self._keeper: Keeper | None = None
+        self._worker: Worker | None = None
 
     def lane(self, queue: str, prefetch: int) -> Lane:
         """The lane of a queue, open; `prefetch` is what Dramatiq's worker asks for, two for each thread."""
         lane = self.lanes.get(queue)
         if lane is None:
-            lane = self.lanes[queue] = Lane(self._client, queue, self.consumer, int(self._lease_s * 1000))
+            lease_ms, hand_back = int(self._lease_s * 1000), partial(self._hand_back, queue)
+            lane = self.lanes[queue] = Lane(self._client, queue, self.consumer, lease_ms, hand_back)
         fixed = dramatiq.worker.QUEUE_PREFETCH
         lane.open(fixed or max(1, prefetch // 2), fixed or WIDEST)
         return lane
@@ -61,20 +64,33 @@ class Workplace:
         if not self.settler.close(SETTLE_TIMEOUT_S):
             log.warning("worker.left_unsettled")
 
-    def boot(self) -> None:
+    def boot(self, worker: Worker) -> None:
         """The worker runs: renew its leases and say that it lives."""
-        lanes = self.lanes
+        lanes, self._worker = self.lanes, worker
         self._keeper = Keeper(self._client, self.consumer, self._lease_s, lambda: list(lanes.values()), self._running)
         self._keeper.start()
 
     def shut(self, worker: Worker) -> None:
         """Read no more, and hand back at once what is prefetched and not begun."""
+        self._worker = worker
         for lane in self.lanes.values():
             lane.close()
-        for item in iter_queue(worker.work_queue):
-            if isinstance(item.message, Delivery):
+        for queue in self.lanes:
+            self._hand_back(queue)
+
+    def _hand_back(self, queue: str) -> None:
+        """Release what was read from a queue and no thread has begun."""
+        if self._worker is None:
+            return
+        others = []
+        for item in iter_queue(self._worker.work_queue):
+            if isinstance(item.message, Delivery) and item.message.queue_name == queue:
                 item.message.lane.release([item.message.entry_id])
-            worker.work_queue.task_done()
+            else:
+                others.append(item)
+            self._worker.work_queue.task_done()
+        for item in others:
+            self._worker.work_queue.put(item)
 
     def leave(self) -> None:
         """The worker has stopped: settle, withdraw the presence and the consumers."""
@@ -100,7 +116,7 @@ class Lifecycle(Middleware):
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 Dramatiq's signature
         """See Workplace.boot."""
-        self._workplace.boot()
+        self._workplace.boot(worker)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 Dramatiq's signature
         """See Workplace.shut."""
