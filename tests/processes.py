@@ -52,6 +52,7 @@ class Process:
         self._folder = folder
         self._log = log
         self._handle: subprocess.Popen[bytes] | None = None
+        self._said_before = 0  # bytes that are in the log from earlier starts
 
     @property
     def pid(self) -> int:
@@ -67,6 +68,7 @@ class Process:
 
     def start(self) -> Self:
         with self._log.open("ab") as log:
+            self._said_before = log.tell()
             self._handle = subprocess.Popen(
                 self.command,
                 env=self._variables,
@@ -90,6 +92,10 @@ class Process:
 
         match: re.Match[str] = eventually(found, within=within, what=f"{pattern!r} in the output of {self}")
         return match
+
+    def has_said(self, text: str) -> bool:
+        """Whether the output since the last start holds `text`."""
+        return text.encode() in self._log.read_bytes()[self._said_before :]
 
     def ends(self, *, within: float = 20.0) -> int:
         """Wait for the end; the exit status."""

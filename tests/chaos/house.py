@@ -36,6 +36,10 @@ def commands() -> dict[str, list[str]]:
     return {"web": said["web"], **dict.fromkeys(WORKERS, worker), "mailer": mailer, "scheduler": clock}
 
 
+READY = {"web": "gateway.started", "scheduler": "scheduler.started"}
+"""What a process says once it is up; Dramatiq's master holds signals back until then."""
+
+
 class House:
     """Everything runs from `open` to `close`. Killing is thread-safe."""
 
@@ -81,9 +85,12 @@ class House:
         self.valkey.start()
 
     def stop(self, name: str) -> int:
-        """Stop a process as a supervisor does, for good; its exit status."""
+        """Stop a process as a supervisor does, for good, once it has started; its exit status."""
+        process = self._running[name]
+        if name in READY:  # until then a signal ends it as any program: it has not said what it does with one
+            eventually(lambda: process.has_said(READY[name]), within=60, what=f"the start of {name}")
         with self._lock:
-            process = self._running.pop(name)
+            del self._running[name]
         return process.stop(within=30)
 
     def stop_all(self) -> dict[str, int]:
