@@ -7,6 +7,7 @@ fast one 1 ms, and both take from the same 10,000 jobs. What the slow one has pr
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import ExitStack
 
 from benchmarks.catalogue import DRAMATIQ, LUNA, System
@@ -32,6 +33,7 @@ def idle_ms(system: System, server: Server) -> tuple[float, int]:
 
 def main() -> None:
     """The command."""
+    ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     with Server() as server:
         for system in (LUNA, DRAMATIQ):
             idle, slow = idle_ms(system, server)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from statistics import median
 
 from benchmarks.catalogue import LUNA_ENVELOPES, LUNA_EVENTS, System
@@ -41,6 +42,7 @@ def kept_bytes(server: Server) -> dict[str, float]:
 
 def main() -> None:
     """The command."""
+    ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     with Server() as server:
         plain, followed = [], []
         for _ in range(ROUNDS):
