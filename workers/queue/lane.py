@@ -61,7 +61,7 @@ class Lane:
         self._waiting = 0  # entries that wait or run here, and are not settled
         self._narrowest = self._window = self._widest = 1
         self._finished = 0
-        self._measured_at = self._finished_at = time.monotonic()
+        self._measured_at = self._moved_at = time.monotonic()
         self._tend_at = 0.0
         self._more = False  # whether the last look had no room for all that it may have found
         self._take_over_at: float | None = None
@@ -82,9 +82,9 @@ class Lane:
             if self._take_over_at is None:
                 self._take_over_at = time.monotonic() + self._young_server_s()
             room = self._wait_for_room(deadline)
-            if self._waiting and time.monotonic() - self._finished_at > STALLED_S:
+            if self._waiting and time.monotonic() - self._moved_at > STALLED_S:
                 self._hand_back()  # its threads are busy for long: others may have time
-                self._finished_at = time.monotonic()
+                self._moved_at = time.monotonic()
             entries = self._tend(room) if self._must_tend(room) else []
             if not entries and room and not self.paused and not self.closing:
                 entries = self._read_new(room, min(deadline, self._tend_at) - time.monotonic())
@@ -102,11 +102,17 @@ class Lane:
         if self._pause_s:
             self._pause_s = 0.0
             log.info("queue.reachable", queue=self.queue)
+        self._take_in(entries)
+        return entries
+
+    def _take_in(self, entries: list[Entry]) -> None:
+        """They wait here from now on, under lease."""
         with self._room:
+            if not self._waiting:
+                self._moved_at = time.monotonic()  # nothing waited: what comes now has not waited long
             self._waiting += len(entries)
         for entry in entries:
             self._held[entry[0]] = None
-        return entries
 
     def hold(self, delivery: Delivery) -> None:
         """This entry has become a delivery."""
@@ -117,7 +123,7 @@ class Lane:
         with self._room:
             self._waiting -= 1
             self._finished += 1
-            self._finished_at = time.monotonic()
+            self._moved_at = time.monotonic()
             if self._window - self._waiting >= self._worth_reading():
                 self._room.notify()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import dramatiq
@@ -12,7 +13,7 @@ import redis
 from tests.queues import Brokers, Log, working
 from tests.servers import eventually
 from workers import keys
-from workers.queue import inspection
+from workers.queue import inspection, lane
 from workers.queue.broker import StreamsBroker
 
 NOTES = 5
@@ -78,3 +79,20 @@ def test_what_was_read_and_not_begun_does_not_run_while_the_queue_is_paused(
         assert log.lines == ["long"]
         inspection.resume(client, "default")
         log.holds(*(f"{number} by one" for number in range(NOTES)))
+
+
+def test_what_comes_after_an_idle_time_is_run_and_not_handed_back(
+    broker: StreamsBroker, log: Log, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "STALLED_S", 0.05)
+    declare(broker, log, gate, "one")
+    handed_back: list[int] = []
+    with working(broker, threads=2):
+        eventually(lambda: "default" in broker.workplace.lanes)
+        monkeypatch.setattr(broker.workplace.lanes["default"], "_hand_back", lambda: handed_back.append(1))
+        for number in range(10):
+            idle_until = time.monotonic() + 0.15
+            eventually(lambda until=idle_until: time.monotonic() > until)
+            broker.actors["note"].send(number)
+            log.holds(f"{number} by one")
+    assert handed_back == []
