@@ -16,7 +16,7 @@ from api_gateway.problems import Problem, invalid
 from workers.contract import Contract
 from workers.event import INTERNAL_SOURCE, NAMESPACE, Event, timestamp
 from workers.queue.publisher import fingerprint
-from workers.security.tokens import Caller
+from workers.security.callers import Caller
 
 CALLERS = "/callers/"
 """Begins the source of an event that comes without one; a caller may not speak in another's name."""

@@ -8,7 +8,8 @@ import structlog
 from fastapi import Request
 
 from api_gateway.problems import Problem, unauthorized
-from workers.security.tokens import Caller, InvalidTokenError, Tokens
+from workers.security.callers import Caller
+from workers.security.tokens import InvalidTokenError, Tokens
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from workers.errors import UnavailableError
 from workers.event import Event
 from workers.operations import EventTrace, Operations
 from workers.queue.publisher import AsyncPublisher, Outcome
-from workers.security.tokens import Caller
+from workers.security.callers import Caller
 from workers.telemetry import logs
 
 router = APIRouter(prefix="/v1", tags=["events"])

@@ -15,7 +15,7 @@ from api_gateway.auth import authenticate
 from api_gateway.problems import Problem
 from workers.cache import TaggedCache
 from workers.database import Database
-from workers.security.tokens import Caller
+from workers.security.callers import Caller
 
 router = APIRouter(prefix="/v1/users", tags=["users"])
 

@@ -9,7 +9,8 @@ import typer
 from workers import settings
 from workers.cli.operator import seconds
 from workers.cli.output import print_json
-from workers.security.tokens import SCOPES, Tokens
+from workers.security.callers import SCOPES
+from workers.security.tokens import Tokens
 from workers.settings import Settings
 
 app = typer.Typer(help="Tokens for callers of the gateway.", no_args_is_help=True)

@@ -15,7 +15,7 @@ from workers.errors import PermanentError
 
 if TYPE_CHECKING:
     from workers.queue.delivery import Delivery
-    from workers.queue.scripts import Argument
+    from workers.script import Argument
 
 RETENTION_S = 7 * 24 * 3600
 

@@ -17,7 +17,8 @@ from redis import Redis
 
 from workers import keys
 from workers.queue.delivery import Delivery
-from workers.queue.scripts import BEGIN, RELEASE, RENEW, SWEEP, TEND, Argument
+from workers.queue.scripts import BEGIN, RELEASE, RENEW, SWEEP, TEND
+from workers.script import Argument
 
 GROUP = "workers"
 TEND_S = 0.5

@@ -27,8 +27,9 @@ from workers.queue import ledger
 from workers.queue.delivery import Delivery
 from workers.queue.encoding import encode
 from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
-from workers.queue.scripts import PUBLISH, Argument
+from workers.queue.scripts import PUBLISH
 from workers.queue.server import Watch
+from workers.script import Argument
 
 ONCE_WINDOW_S = 24 * 3600
 LONGEST_QUEUE = 1_000_000

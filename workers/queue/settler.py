@@ -22,7 +22,8 @@ from workers.queue import ledger
 from workers.queue.dead import Letter
 from workers.queue.delivery import Delivery
 from workers.queue.encoding import encode
-from workers.queue.scripts import BURY, SETTLE, Argument
+from workers.queue.scripts import BURY, SETTLE
+from workers.script import Argument
 
 MOST_AT_ONCE = 256
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0

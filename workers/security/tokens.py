@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import jwt
 
 from workers.errors import LunaError
+from workers.security.callers import Caller
 
 ALGORITHM = "HS256"
 LEEWAY_S = 10
 MAX_TOKEN_CHARS = 8192  # checked before anything is decoded: RFC 8725, 3.7
-SCOPES = frozenset({"events:write", "events:read", "users:read", "users:write", "ops:read", "ops:write", "admin"})
 
 
 class InvalidTokenError(LunaError):
     """The token is not one of ours, or no longer valid. The reason is for our logs, never for the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is calling: the token's subject and what it may do. `admin` may do everything."""
-
-    subject: str
-    scopes: frozenset[str]
-
-    def may(self, scope: str) -> bool:
-        """Whether the caller holds the scope."""
-        return scope in self.scopes or "admin" in self.scopes
 
 
 class Tokens:

@@ -10,7 +10,7 @@ from api_gateway.admission import admit, parse
 from api_gateway.problems import MAX_ERRORS, Problem
 from tests.gateway import SIGNED_UP
 from workers.event import NAMESPACE, Event
-from workers.security.tokens import Caller
+from workers.security.callers import Caller
 
 ADA = Caller("ada", frozenset({"events:write"}))
 USER = "0b0e7a4e-3c1d-4a55-9d57-0a8d4d0a1f11"

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from api_gateway.auth import authenticate, needs
 from api_gateway.problems import Problem
 from tests.gateway import SECRET, bearer
-from workers.security.tokens import Caller, Tokens
+from workers.security.callers import Caller
+from workers.security.tokens import Tokens
 
 KEYS = Tokens((SECRET,), issuer="luna", audience="luna")
 

@@ -2,80 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from importlib.resources import files
-from typing import Any
+from workers.script import Script
 
-import redis.asyncio
-from redis import Redis, RedisError
-from redis.exceptions import NoScriptError
-
-Argument = str | bytes | int | float
-
-
-class Script:
-    """A script, run by its digest; a server that has lost it (SCRIPT FLUSH, failover) is sent it again."""
-
-    def __init__(self, name: str) -> None:
-        self.source = files(__name__).joinpath(f"{name}.lua").read_text()
-        self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
-
-    def run(self, client: Redis, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Its answer. Raises redis.RedisError."""
-        try:
-            return client.evalsha(self.digest, len(keys), *keys, *args)
-        except NoScriptError:
-            return client.eval(self.source, len(keys), *keys, *args)
-
-    async def run_async(
-        self,
-        client: redis.asyncio.Redis,
-        keys: Sequence[str],
-        args: Sequence[Argument],
-        then: Sequence[str] | None = None,
-    ) -> Any:
-        """The same for asyncio. `then` is WAIT or WAITAOF, on the same connection: it confirms what was written.
-
-        Raises UnconfirmedError when it does not.
-        """
-        if then:
-            return await self._confirmed(client, keys, args, then)
-        try:
-            return await client.evalsha(self.digest, len(keys), *keys, *args)
-        except NoScriptError:
-            return await client.eval(self.source, len(keys), *keys, *args)
-
-    async def _confirmed(
-        self, client: redis.asyncio.Redis, keys: Sequence[str], args: Sequence[Argument], then: Sequence[str]
-    ) -> Any:
-        async with client.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command("EVAL", self.source, len(keys), *keys, *args)
-            pipeline.execute_command(*then)
-            answer, confirmed = await pipeline.execute()
-        wanted = [int(number) for number in then[1:-1]]
-        if any(got < want for got, want in zip(_listed(confirmed), wanted, strict=True)):
-            raise UnconfirmedError(f"{' '.join(then)} answered {confirmed}")
-        return answer
-
-
-class UnconfirmedError(RedisError):
-    """What was written is not yet as safe as was asked for."""
-
-
-def _listed(answer: Any) -> list[int]:
-    return answer if isinstance(answer, list) else [answer]
-
-
-PUBLISH = Script("publish")
-STORE = Script("store")
-DELAY = Script("delay")
-TEND = Script("tend")
-RENEW = Script("renew")
-BEGIN = Script("begin")
-RELEASE = Script("release")
-SETTLE = Script("settle")
-BURY = Script("bury")
-EXHUME = Script("exhume")
-SWEEP = Script("sweep")
-NOW = Script("now")
+PUBLISH = Script(__name__, "publish")
+STORE = Script(__name__, "store")
+DELAY = Script(__name__, "delay")
+TEND = Script(__name__, "tend")
+RENEW = Script(__name__, "renew")
+BEGIN = Script(__name__, "begin")
+RELEASE = Script(__name__, "release")
+SETTLE = Script(__name__, "settle")
+BURY = Script(__name__, "bury")
+EXHUME = Script(__name__, "exhume")
+SWEEP = Script(__name__, "sweep")
+NOW = Script(__name__, "now")

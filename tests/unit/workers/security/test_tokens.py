@@ -8,7 +8,8 @@ from typing import Any
 import jwt
 import pytest
 
-from workers.security.tokens import LEEWAY_S, MAX_TOKEN_CHARS, SCOPES, Caller, InvalidTokenError, Tokens
+from workers.security.callers import SCOPES, Caller
+from workers.security.tokens import LEEWAY_S, MAX_TOKEN_CHARS, InvalidTokenError, Tokens
 
 OLD, NEW, FOREIGN = "o" * 32, "n" * 32, "f" * 32
 NOW = int(time.time())
