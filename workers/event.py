@@ -6,6 +6,7 @@ Everything that travels through a queue is an `Event`; what its `data` means is 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -21,6 +22,15 @@ INTERNAL_SOURCE = "/luna/"
 """Sources with this prefix belong to Luna's own events; callers may not use it."""
 
 
+OWN_ATTRIBUTES = frozenset(
+    {
+        *("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "data"),
+        *("correlationid", "lunacaller"),
+    }
+)
+"""What `Event` has names for; every other attribute of an envelope is carried as it came."""
+
+
 class Route(NamedTuple):
     """Where an event goes: the actor that handles it and the queue it waits on."""
 
@@ -32,7 +42,8 @@ class Route(NamedTuple):
 class Event:
     """One CloudEvent. `caller` is the subject that posted it or whose event led to it; it owns the trace.
 
-    `time` is RFC 3339, UTC. `correlation` is shared by an event and everything that follows from it.
+    `time` is RFC 3339, UTC. `correlation` is shared by an event and everything that follows from it, and so are the
+    `extensions`: CloudEvents' extension attributes, such as `traceparent`, by their lower-case names.
     """
 
     id: str
@@ -43,6 +54,7 @@ class Event:
     time: str = field(default_factory=lambda: timestamp(datetime.now(UTC)))
     subject: str | None = None
     correlation: str = ""
+    extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.correlation:
@@ -76,6 +88,7 @@ class Event:
             "correlationid": self.correlation,
             "lunacaller": self.caller,
             "data": self.data,
+            **self.extensions,
         }
         if self.subject is not None:
             envelope["subject"] = self.subject
@@ -93,6 +106,7 @@ class Event:
             time=envelope["time"],
             subject=envelope.get("subject"),
             correlation=envelope["correlationid"],
+            extensions={name: envelope[name] for name in envelope.keys() - OWN_ATTRIBUTES},
         )
 
     @classmethod

@@ -114,7 +114,7 @@ class Delivery(MessageProxy):
         event = self.event
         if event is None:
             return []
-        ours = ledger.field_name(event, self.actor_name, "")
+        ours = ledger.field_name(event.identity, self.actor_name, "")
         fields: list[str | bytes] = [f"{ours}status", status]
         if self.duration_s is not None:
             fields += [f"{ours}attempt:{self.attempt}", self._attempt()]

@@ -127,7 +127,7 @@ class Graveyard:
     def _take(self, letter: Letter, payload: bytes, status: str | None) -> bool:
         event = event_of(letter)
         ledger_key = ledger.key(letter.queue, event.id) if event else keys.stream(letter.queue)
-        records = [ledger.field_name(event, letter.actor, "status"), status] if event and status else []
+        records = [ledger.field_name(event.identity, letter.actor, "status"), status] if event and status else []
         return bool(
             EXHUME.run(
                 self._client,

@@ -38,9 +38,9 @@ def key(queue: str, event_id: str) -> str:
     return keys.ledger(queue, digest(event_id))
 
 
-def field_name(event: Event, actor: str, part: str) -> str:
+def field_name(identity: str, actor: str, part: str) -> str:
     """The field of one event, actor and part (`event`, `status`, `attempt:N`, `follow_ups`)."""
-    return f"{event.identity}|{actor}|{part}"
+    return f"{identity}|{actor}|{part}"
 
 
 def accepted(event: Event, now: str) -> bytes:
@@ -59,7 +59,9 @@ def accepted(event: Event, now: str) -> bytes:
 
 def write(client: Redis, queue: str, event: Event, actor: str, parts: dict[str, Any]) -> None:
     """Write parts of one actor's entry. Raises redis.RedisError."""
-    fields: dict[Any, Any] = {field_name(event, actor, part): orjson.dumps(value) for part, value in parts.items()}
+    fields: dict[Any, Any] = {
+        field_name(event.identity, actor, part): orjson.dumps(value) for part, value in parts.items()
+    }
     client.hset(key(queue, event.id), mapping=fields)
 
 

@@ -54,14 +54,25 @@ class Outcome(IntEnum):
     """the queue holds as much as it may; nothing was stored"""
 
 
+class Posting(NamedTuple):
+    """An event to be stored. `sent` is the `fingerprint` of what its caller sent.
+
+    `fresh` says that its id was made for it, so that it cannot have been used before.
+    """
+
+    event: Event
+    sent: str
+    fresh: bool = False
+
+
 class _Item(NamedTuple):
     """One message for one queue: what publish.lua wants to know of it."""
 
     queue: str
-    keys: list[str]
-    args: list[Argument]
-    elsewhere: list[str]
-    """once-keys under which the same (caller, source, id) would have been stored as an event of another type"""
+    keys: tuple[str, str]
+    args: tuple[Argument, ...]
+    elsewhere: tuple[tuple[str, str], ...]
+    """queues and once-keys where the same (caller, source, id) would be, were it an event of another type"""
 
 
 def fingerprint(event: Event) -> str:
@@ -70,7 +81,7 @@ def fingerprint(event: Event) -> str:
     return digest(body.decode())
 
 
-def _item(event: Event, route: Route, body: str, now: str, others: Iterable[Route] = ()) -> _Item:
+def _item(event: Event, route: Route, sent: str, now: str, others: Iterable[Route] = ()) -> _Item:
     message: Message[None] = Message(
         queue_name=route.queue, actor_name=route.actor, args=(), kwargs={"event": event.to_dict()}, options={}
     )
@@ -79,12 +90,12 @@ def _item(event: Event, route: Route, body: str, now: str, others: Iterable[Rout
         raise MessageTooLargeError(
             f"the event {event.type} has {len(encoded)} bytes as a message; the limit is {MAX_MESSAGE_BYTES}"
         )
-    record = ledger.accepted(event, now)
+    identity = event.identity
     return _Item(
         route.queue,
-        [keys.seen(route.queue, event.identity, route.actor), ledger.key(route.queue, event.id)],
-        [body, encoded, ledger.field_name(event, route.actor, "event"), record],
-        [keys.seen(other.queue, event.identity, other.actor) for other in others if other != route],
+        (keys.seen(route.queue, identity, route.actor), ledger.key(route.queue, event.id)),
+        (sent, encoded, ledger.field_name(identity, route.actor, "event"), ledger.accepted(event, now)),
+        tuple((other.queue, keys.seen(other.queue, identity, other.actor)) for other in others if other != route),
     )
 
 
@@ -144,7 +155,23 @@ class Publisher:
             raise _unavailable(error) from error
 
 
-Group = list[tuple[_Item, "asyncio.Future[Outcome]"]]
+class _Call:
+    """One call of `publish_all`: its answers as they come, and the moment when all of them are there."""
+
+    def __init__(self, size: int) -> None:
+        self.done: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        self._answers: dict[int, Answer] = {}
+        self._size = size
+
+    def answer(self, place: int, answer: Answer) -> None:
+        """Note what became of the event at this place; the first answer counts."""
+        self._answers.setdefault(place, answer)
+        if len(self._answers) == self._size and not self.done.done():  # else the caller went away
+            self.done.set_result([self._answers[place] for place in range(self._size)])
+
+
+Answer = Outcome | UnavailableError | MessageTooLargeError
+Group = list[tuple[_Item, _Call, int]]
 
 
 class AsyncPublisher:
@@ -157,83 +184,116 @@ class AsyncPublisher:
         *,
         watch: Watch | None = None,
         outside: Iterable[str] = (),
+        longest: int = LONGEST_QUEUE,
     ) -> None:
         """`watch` tells what the server must confirm and whether it is full; `outside` are the types callers may post.
 
         The same (caller, source, id) may be used for one of them only. Each queue is a slot of its own, so that is not
-        one atomic step: of two such posts in the same moment both may be stored, as two events.
+        one atomic step: of two such posts in the same moment both may be stored, as two events. A queue of `longest`
+        entries takes none.
         """
-        self._client = client
         self._routes = routes
         self._watch = watch
         self._others = {route for type_ in outside for route in routes[type_]}
-        self._waiting: list[tuple[_Item, asyncio.Future[Outcome]]] = []
+        queues = {route.queue for entries in routes.values() for route in entries}
+        self._lanes = {queue: _Lane(client, queue, watch, longest) for queue in queues}
+
+    async def publish(self, event: Event, sent: str, *, fresh: bool = False) -> Outcome:
+        """Store an event that has exactly one route; see `Posting`.
+
+        Raises UnavailableError when the store does not confirm; publishing again is then safe. Raises
+        MessageTooLargeError.
+        """
+        (answer,) = await self.publish_all([Posting(event, sent, fresh)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def publish_all(self, postings: Sequence[Posting]) -> list[Answer]:
+        """Store events that have exactly one route each; for each its outcome, or what `publish` would raise."""
+        if not postings:
+            return []
+        call, now = _Call(len(postings)), timestamp(datetime.now(UTC))
+        for place, posting in enumerate(postings):
+            self._put(posting, call, place, now)
+        return await call.done
+
+    def _put(self, posting: Posting, call: _Call, place: int, now: str) -> None:
+        if self._watch is not None and self._watch.full:
+            call.answer(place, UnavailableError("Redis", "it is nearly full, and takes no new events"))
+            return
+        (route,) = self._routes[posting.event.type]
+        others = () if posting.fresh else self._others
+        try:
+            item = _item(posting.event, route, posting.sent, now, others)
+        except MessageTooLargeError as error:
+            call.answer(place, error)
+        else:
+            self._lanes[route.queue].put((item, call, place))
+
+
+class _Lane:
+    """The events that wait to be stored on one queue, with one call under way; queues do not wait for each other."""
+
+    def __init__(self, client: redis.asyncio.Redis, queue: str, watch: Watch | None, longest: int) -> None:
+        self._client, self._queue, self._watch, self._longest = client, queue, watch, longest
+        self._waiting: Group = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def publish(self, event: Event, body: str, *, fresh: bool = False) -> Outcome:
-        """Store an event that has exactly one route. `body` is its `fingerprint` as the caller sent it.
-
-        `fresh` says that its id was made for it, so that it cannot have been used before. Raises UnavailableError when
-        the store does not confirm; publishing again is then safe. Raises MessageTooLargeError.
-        """
-        if self._watch is not None and self._watch.full:
-            raise UnavailableError("Redis", "it is nearly full, and takes no new events")
-        (route,) = self._routes[event.type]
-        stored: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        now = timestamp(datetime.now(UTC))
-        self._waiting.append((_item(event, route, body, now, () if fresh else self._others), stored))
+    def put(self, entry: tuple[_Item, _Call, int]) -> None:
+        """Have it stored with the next call, and its `_Call` told."""
+        self._waiting.append(entry)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
-        return await stored
 
     async def _write(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            by_queue: dict[str, Group] = defaultdict(list)
-            for item, stored in await self._refuse_reused(group):
-                by_queue[item.queue].append((item, stored))
-            await asyncio.gather(*(self._write_queue(queue, waiting) for queue, waiting in by_queue.items()))
+            try:
+                await self._store(await self._refuse_reused(group))
+            except Exception as error:  # noqa: BLE001 the task's edge: nobody else would see it, and callers wait
+                _fail(group, error)
         self._writer = None
+
+    async def _store(self, group: Group) -> None:
+        if not group:
+            return
+        names, args = _call(self._queue, [item for item, _, _ in group], self._longest)
+        confirmation = await self._watch.confirmation() if self._watch else None
+        outcomes = await PUBLISH.run_async(self._client, names, args, then=confirmation)
+        for (_, call, place), outcome in zip(group, outcomes, strict=True):
+            call.answer(place, Outcome(outcome))
 
     async def _refuse_reused(self, group: Group) -> Group:
         """Answer those whose id was used for an event of another type; the rest."""
-        asked = [(item, stored) for item, stored in group if item.elsewhere]
-        if not asked:
+        asked = [entry for entry in group if entry[0].elsewhere]
+        if not asked or not await self._used(asked):
             return group
-        try:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for item, _ in asked:
-                    for name in item.elsewhere:
-                        pipeline.exists(name)
-                answers = iter(await pipeline.execute())
-        except Exception as error:  # noqa: BLE001 the task's edge: see _write_queue
-            _fail(group, error)
-            return []
-        for item, stored in asked:
-            used = [next(answers) for _ in item.elsewhere]
-            if any(used) and not stored.done():
-                stored.set_result(Outcome.CONFLICT)
-        return [(item, stored) for item, stored in group if not stored.done() or stored.cancelled()]
+        rest = []  # rare: somebody used an id twice, so each is asked about by itself
+        for item, call, place in group:
+            if item.elsewhere and await self._used([(item, call, place)]):
+                call.answer(place, Outcome.CONFLICT)
+            else:
+                rest.append((item, call, place))
+        return rest
 
-    async def _write_queue(self, queue: str, group: Group) -> None:
-        try:
-            names, args = _call(queue, [item for item, _ in group], LONGEST_QUEUE)
-            confirmation = await self._watch.confirmation() if self._watch else None
-            answers = await PUBLISH.run_async(self._client, names, args, then=confirmation)
-        except Exception as error:  # noqa: BLE001 the task's edge: nobody else would see it, and callers wait
-            _fail(group, error)
-            return
-        for (_, stored), answer in zip(group, answers, strict=True):
-            if not stored.done():  # else the caller went away; the event is stored all the same
-                stored.set_result(Outcome(answer))
+    async def _used(self, group: Group) -> bool:
+        """Whether any of these was stored as an event of another type: one command for each queue."""
+        names: dict[str, list[str]] = defaultdict(list)
+        for item, _, _ in group:
+            for queue, name in item.elsewhere:
+                names[queue].append(name)
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for elsewhere in names.values():
+                pipeline.exists(*elsewhere)
+            return any(await pipeline.execute())
 
 
 def _fail(group: Group, error: Exception) -> None:
     if not isinstance(error, RedisError):
         log.error("publisher.failed", exc_info=error)
-    for _, stored in group:
-        if not stored.done():
-            stored.set_exception(_unavailable(error))
+    for _, call, place in group:
+        call.answer(place, _unavailable(error))
 
 
 def _unavailable(error: Exception) -> UnavailableError:

@@ -53,12 +53,12 @@ def fill(client: redis.Redis, share: float) -> None:
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
 
 
-def posted(url: str) -> Outcome:
+def posted(url: str, **options: int) -> Outcome:
     async def post() -> Outcome:
         async with connect_async(url) as client:
             watch = Watch(client, "fsync")
             await watch.look()
-            return await AsyncPublisher(client, ROUTES, watch=watch).publish(event, fingerprint(event))
+            return await AsyncPublisher(client, ROUTES, watch=watch, **options).publish(event, fingerprint(event))
 
     event = an_event()
     return asyncio.run(post())
@@ -92,9 +92,6 @@ def test_an_overfull_server_drains_follow_ups_retries_callbacks_and_dead_letters
         assert sum(name.startswith("child of") for name in ran) == EVENTS * 9 // 10
 
 
-def test_a_queue_that_holds_as_much_as_it_may_takes_no_more(
-    own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workers.queue.publisher.LONGEST_QUEUE", 1)
-    assert posted(own_valkey.url) is Outcome.STORED
-    assert posted(own_valkey.url) is Outcome.FULL
+def test_a_queue_that_holds_as_much_as_it_may_takes_no_more(own_valkey: Valkey) -> None:
+    assert posted(own_valkey.url, longest=1) is Outcome.STORED
+    assert posted(own_valkey.url, longest=1) is Outcome.FULL

@@ -109,3 +109,9 @@ def test_a_contract_says_what_it_is_called_and_who_may_post_it() -> None:
 def test_a_contract_refuses_fields_it_does_not_know() -> None:
     with pytest.raises(ValidationError, match="role"):
         Kept.model_validate({"text": "x", "role": "admin"})
+
+
+def test_extension_attributes_travel_with_the_event_and_with_what_follows_from_it() -> None:
+    event = an_event(extensions={"traceparent": "00-ab-cd-01", "retries": 3, "sampled": True})
+    assert Event.from_dict(event.to_dict()) == event
+    assert event.follow_up(Kept(text="x"), actor="notes.keep", number=0).extensions == event.extensions

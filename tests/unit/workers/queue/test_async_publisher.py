@@ -9,12 +9,17 @@ import redis
 import redis.asyncio
 
 from tests.builders import NOBODY_LISTENS, an_event, asynchronous, waiting
+from workers import keys
 from workers.connection import connect_async
 from workers.errors import UnavailableError
 from workers.event import Event, Route
-from workers.queue.publisher import AsyncPublisher, Outcome, fingerprint
+from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
+from workers.queue.publisher import AsyncPublisher, Outcome, Posting, fingerprint
 
-ROUTES = {"user.signed_up": (Route("users.create", "users"),)}
+ROUTES = {
+    "user.signed_up": (Route("users.create", "users"),),
+    "email.requested": (Route("email.deliver", "email"),),
+}
 
 
 class Post:
@@ -23,14 +28,24 @@ class Post:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.calls = 0
         self.began = asyncio.Event()
-        self._publisher = AsyncPublisher(client, ROUTES)
+        self._held = ""
+        self._publisher = AsyncPublisher(client, ROUTES, outside=ROUTES)
         self._evalsha = client.evalsha
         client.evalsha = self._counted  # type: ignore[method-assign]  # in the third party's way, not in ours
 
     def _counted(self, *args: Any, **options: Any) -> Any:
         self.calls += 1
         self.began.set()
+        if self._held and args[2] == keys.stream(self._held):
+            return asyncio.Event().wait()
         return self._evalsha(*args, **options)
+
+    def hold(self, queue: str) -> None:
+        """Let every call for this queue hang."""
+        self._held = queue
+
+    async def send_list(self, events: list[Event]) -> list[Any]:
+        return await self._publisher.publish_all([Posting(event, fingerprint(event)) for event in events])
 
     async def send(self, event: Event, body: str | None = None) -> Outcome:
         return await self._publisher.publish(event, body or fingerprint(event))
@@ -126,5 +141,50 @@ def test_a_message_the_client_cannot_encode_is_refused_and_the_next_one_stored(s
         with pytest.raises(UnavailableError):
             await post.send(an_event(), {"no": "text"})  # type: ignore[arg-type]  # what must not hang its caller
         return await post.send(an_event())
+
+    assert posting(store, act) is Outcome.STORED
+
+
+def test_many_events_of_one_call_are_stored_by_one_call_and_answered_in_order(store: redis.Redis) -> None:
+    known, other, huge = an_event(), an_event(), an_event(data={"name": "x" * MAX_MESSAGE_BYTES})
+    changed = an_event(id=other.id, data={"name": "Bob"})
+
+    async def act(post: Post) -> tuple[list[Any], int]:
+        await post.send(known)
+        return await post.send_list([other, huge, known, changed, other]), post.calls
+
+    (first, too_large, *rest), calls = posting(store, act)
+    assert first is Outcome.STORED
+    assert isinstance(too_large, MessageTooLargeError)
+    assert rest == [Outcome.DUPLICATE, Outcome.CONFLICT, Outcome.DUPLICATE]
+    assert calls == 2
+    assert [event.id for event in waiting(store, "users")] == [known.id, other.id]
+
+
+def test_no_events_are_no_call(store: redis.Redis) -> None:
+    async def act(post: Post) -> tuple[list[Any], int]:
+        return await post.send_list([]), post.calls
+
+    assert posting(store, act) == ([], 0)
+
+
+def test_an_id_used_for_another_type_is_a_conflict_for_its_own_event_alone(store: redis.Redis) -> None:
+    used = an_event("email.requested")
+
+    async def act(post: Post) -> list[Any]:
+        await post.send(used)
+        return await post.send_list([an_event(), an_event(id=used.id), an_event()])
+
+    assert posting(store, act) == [Outcome.STORED, Outcome.CONFLICT, Outcome.STORED]
+
+
+def test_a_queue_whose_call_hangs_holds_up_no_other(store: redis.Redis) -> None:
+    async def act(post: Post) -> Outcome:
+        post.hold("email")
+        held = asyncio.create_task(post.send(an_event("email.requested")))
+        await post.began.wait()
+        outcome = await asyncio.wait_for(post.send(an_event()), 10)
+        held.cancel()
+        return outcome
 
     assert posting(store, act) is Outcome.STORED
