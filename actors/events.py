@@ -5,11 +5,13 @@ Types are past facts; a wire name never changes its meaning.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StringConstraints, model_validator
+from email_validator import SPECIAL_USE_DOMAIN_NAMES
+from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StringConstraints, WrapValidator, model_validator
 
 from workers.contract import Contract
 
@@ -32,7 +34,12 @@ def _utc(moment: datetime) -> datetime:
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
 ]
-Address = Annotated[EmailStr, Field(max_length=254)]  # RFC 5321, 4.5.3.1.3: a path is 256 octets with its brackets
+MAX_ADDRESS = 254  # RFC 5321, 4.5.3.1.3: a path is 256 octets with its brackets
+Address = Annotated[
+    EmailStr,
+    Field(max_length=MAX_ADDRESS),
+    WrapValidator(lambda value, whole: value if is_plain_address(value) else whole(value)),
+]
 Preferences = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)],
@@ -43,6 +50,25 @@ Preferences = Annotated[
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(:[A-Za-z0-9_.-]+)*$", max_length=128)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 UtcMoment = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
+PLAIN_ADDRESS = re.compile(
+    r"[a-z0-9_+-]{1,32}(?:\.[a-z0-9_+-]{1,15}){0,2}@(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.){1,4}[a-z]{2,20}"
+)
+RESERVED = tuple(SPECIAL_USE_DOMAIN_NAMES)
+
+
+def is_plain_address(value: object) -> bool:
+    """Whether this is an address of the common form, which the whole validation would leave as it is.
+
+    That takes 20 us, the better half of an event's way through the gateway; this takes one.
+    """
+    return (
+        isinstance(value, str)
+        and len(value) <= MAX_ADDRESS
+        and PLAIN_ADDRESS.fullmatch(value) is not None
+        and not value.endswith(RESERVED)
+    )
 
 
 class UserSignedUp(Contract, type="user.signed_up", external=True):

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from email_validator import validate_email
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from actors.events import CONTRACTS, UserProfileChanged, UserSignedUp
+from actors.events import CONTRACTS, PLAIN_ADDRESS, RESERVED, UserProfileChanged, UserSignedUp, is_plain_address
 
 ROOT = Path(__file__).parents[3]
 USER = "0b5a4c1e-8a52-4f0e-9d0a-6f7f3c6f1a11"
@@ -139,3 +142,24 @@ def test_the_table_holds_the_events_of_this_page_whatever_was_imported_before() 
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False True\n"
+
+
+PLAIN = st.from_regex(PLAIN_ADDRESS, fullmatch=True)
+NEARLY = st.text("abz019._+-@", max_size=40) | st.tuples(PLAIN, st.sampled_from([*RESERVED, "xn--a", ".", "-"])).map(
+    "".join
+)
+
+
+@given(PLAIN | NEARLY)
+@example("ada@localhost")
+@example("ada@a.test")
+@example("ada@xn--80ak6aa92e.com")
+@example("ada@ab--cd.com")
+@example("a" * 32 + "." + "a" * 15 + "." + "a" * 15 + "@example.com")
+def test_an_address_taken_for_plain_is_one_that_the_whole_validation_leaves_as_it_is(address: str) -> None:
+    if is_plain_address(address):
+        assert validate_email(address, check_deliverability=False).normalized == address
+
+
+def test_a_common_address_is_plain() -> None:
+    assert is_plain_address("ada.lovelace+news@mail.example.co.uk")
