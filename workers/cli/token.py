@@ -45,8 +45,7 @@ def create(
 
 def issue(loaded: Settings, sub: str, scopes: frozenset[str], ttl_s: int) -> str:
     """A token signed with this installation's first secret. Raises SettingsError when there is none."""
-    tokens = Tokens(loaded.jwt_secrets, issuer=loaded.jwt_issuer, audience=loaded.jwt_audience)
-    return tokens.issue(sub, scopes, ttl_s)
+    return Tokens.configured(loaded).issue(sub, scopes, ttl_s)
 
 
 def _scopes(text: str) -> frozenset[str]:
