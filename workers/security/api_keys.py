@@ -135,13 +135,13 @@ def find(connection: Connection, ids: Sequence[str]) -> dict[str, ApiKey]:
     return found
 
 
-def rotate(connection: Connection, key: ApiKey, old_until: datetime, now: datetime) -> str:
-    """Give the key a new secret; the key itself, which nobody can read again. An older secret than this one ends."""
-    shown = _new(key.id)
+def rotate(connection: Connection, key_id: str, old_until: datetime, now: datetime) -> str:
+    """Give the key a new secret; the key itself, which nobody can read again. Of the old ones only the last goes on."""
+    shown = _new(key_id)
     connection.execute(
         update(api_keys)
-        .where(api_keys.c.id == key.id)
-        .values(digest=digest_of(shown), old_digest=key.digest, old_until=old_until, rotated_at=now)
+        .where(api_keys.c.id == key_id)
+        .values(digest=digest_of(shown), old_digest=api_keys.c.digest, old_until=old_until, rotated_at=now)
     )
     return shown
 

@@ -25,7 +25,7 @@ from workers.settings import Settings
 
 ALGORITHM = "HS256"
 LEEWAY_S = 10
-MAX_ID_CHARS = 255
+MAX_ID_CHARS = 200
 END_OF_TIME = 253_402_300_799  # the year 9999: later moments are no dates in Python or PostgreSQL
 
 TYPES = {"jwt", "at+jwt"}  # RFC 7519, 5.1; RFC 9068, 2.1

@@ -98,10 +98,9 @@ class Gateway:
             return api_keys.find(connection, [key_id])[key_id]
 
     def rotate(self, key_id: str, overlap_s: float) -> str:
-        key = self.stored(key_id)
         with self.database.write() as connection:
             until = self.clock.moment + timedelta(seconds=overlap_s)
-            return api_keys.rotate(connection, key, until, self.clock.moment)
+            return api_keys.rotate(connection, key_id, until, self.clock.moment)
 
     def revoke_key(self, key_id: str) -> None:
         with self.database.write() as connection:

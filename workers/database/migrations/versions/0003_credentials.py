@@ -34,7 +34,7 @@ def upgrade() -> None:
     op.create_table(
         "revoked_tokens",
         sa.Column("number", sa.Integer, autoincrement=True, nullable=False),
-        sa.Column("token", sa.String(255), nullable=False),
+        sa.Column("token", sa.String(200), nullable=False),
         sa.Column("expires_at", moment, nullable=False),
         sa.Column("revoked_at", moment, nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_revoked_tokens"),
