@@ -9,7 +9,7 @@ from workers.security import api_keys
 
 
 def keys() -> Iterator[Row]:
-    other, form = "another one", "not of the form"
+    other, form = "has another secret", "not of the form"
     yield Row("key: wrong secret", other, changed_key(lambda key: key[:18] + "A" * 43))
     yield Row(
         "key: its last letter changed", other, changed_key(lambda key: key[:-1] + ("A" if key[-1] != "A" else "B"))

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from workers.database import Database
 from workers.errors import TransientError, UnavailableError
 from workers.security import api_keys, revocations
+from workers.security.api_keys import ApiKey
 from workers.security.callers import Caller, InvalidCredentialError
 from workers.security.key_ring import KEPT_S, Held, KeyRing
 from workers.security.revocations import Revoked
@@ -106,7 +107,7 @@ class Credentials:
         now = datetime.fromtimestamp(read_at, UTC)
         anew = before is None or read_at - self._all_read_at >= READ_ALL_EVERY_S
 
-        def question(connection: Connection) -> tuple[Revoked, dict[str, api_keys.ApiKey]]:
+        def question(connection: Connection) -> tuple[Revoked, dict[str, ApiKey]]:
             known = None if anew else before
             revoked = revocations.read_newer(connection, known, now) if known else revocations.read(connection, now)
             return revoked, api_keys.find(connection, asked)
@@ -128,27 +129,30 @@ class Credentials:
         return verified.caller
 
     async def _verify_key(self, shown: str) -> Caller:
-        held = await self._held(api_keys.id_of(shown))
+        key_id = api_keys.id_of(shown)
+        held = self._ring.get(key_id)
+        if held is None or held.key.good_until(shown) is None:  # its secret may be a moment old
+            held = await self._read(key_id, shown)
         if held is None:
-            raise api_keys.refuse_unknown(shown)
-        until = held.key.good_until(shown).timestamp()
-        held.used_at = self._clock()
-        if until <= held.used_at:
-            raise InvalidCredentialError(f"the key {held.key.id} has expired")
-        self._remember(shown, Remembered(held.key.caller, min(until, held.read_at + KEPT_S), held.key.id))
+            api_keys.compare_with_nobodys(shown)
+            raise InvalidCredentialError("there is no API key of this id")
+        until, now = _end(held.key, shown), self._clock()
+        if until <= now:
+            raise InvalidCredentialError(f"the key {key_id} has expired")
+        held.used_at = now
+        self._remember(shown, Remembered(held.key.caller, min(until, held.read_at + KEPT_S), key_id))
         return held.key.caller
 
-    async def _held(self, key_id: str) -> Held | None:
-        """The key, read just now, or lately if the database is away. Raises UnavailableError."""
-        if held := self._ring.get(key_id):
-            return held
+    async def _read(self, key_id: str, shown: str) -> Held | None:
+        """The key as the database has it, or if that is away as it was lately. Raises UnavailableError."""
         read_at = self._clock()
         try:
             found = await self._ask(lambda connection: api_keys.find(connection, [key_id]))
         except UnavailableError:
-            if held := self._ring.get(key_id, within_s=KEPT_S):
-                return held
-            raise
+            held = self._ring.get(key_id, within_s=KEPT_S)
+            if held is None or held.key.good_until(shown) is None:
+                raise
+            return held
         self._forget(self._ring.learn([key_id], found, read_at))
         return self._ring.get(key_id, within_s=KEPT_S)
 
@@ -215,3 +219,13 @@ class Credentials:
                     log.info("credentials.fresh")
                 well = True
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _end(key: ApiKey, shown: str) -> float:
+    """When what was shown of this key ends, in seconds since the epoch. Raises InvalidCredentialError."""
+    until = key.good_until(shown)
+    if until is None:
+        raise InvalidCredentialError(f"the key {key.id} has another secret")
+    if key.revoked_at:
+        raise InvalidCredentialError(f"the key {key.id} is revoked")
+    return until.timestamp()

@@ -262,6 +262,23 @@ def test_after_a_rotation_both_secrets_work_until_the_overlap_ends(gateway: Gate
         gateway.verify(old)
 
 
+def test_a_new_secret_works_at_once(gateway: Gateway) -> None:
+    key_id, old = gateway.new_key()
+    gateway.verify(old)
+    assert gateway.verify(gateway.rotate(key_id, overlap_s=0)).key == key_id
+    assert gateway.remembered(old) is None, "what was read on the way counts for the old one too"
+
+
+def test_without_the_database_nobody_says_that_a_new_secret_is_wrong(gateway: Gateway) -> None:
+    key_id, old = gateway.new_key()
+    gateway.verify(old)
+    new = gateway.rotate(key_id, overlap_s=60)
+    gateway.database.away = True
+    with pytest.raises(UnavailableError):
+        gateway.verify(new)
+    assert gateway.verify(old).key == key_id
+
+
 def test_an_overlap_does_not_outlive_the_key(gateway: Gateway) -> None:
     key_id, old = gateway.new_key(ttl_s=10)
     gateway.rotate(key_id, overlap_s=3600)
