@@ -44,12 +44,14 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = connect_async(settings.redis)
         app.state.watch = watch = Watch(client, settings.durability)
-        tasks = [asyncio.create_task(watch.run()), asyncio.create_task(app.state.credentials.run())]
+        watching = asyncio.create_task(watch.run())
+        looking = asyncio.create_task(app.state.credentials.run())
         app.state.publisher = AsyncPublisher(client, ROUTES, watch=watch, outside=OUTSIDE)
         log.info("gateway.started", url=settings.gateway_url)
         yield
-        for task in tasks:
-            task.cancel()
+        watching.cancel()
+        looking.cancel()
+        await asyncio.wait([looking])  # it looks into the database, which is closed now
         await client.aclose()
         database.close()
         log.info("gateway.stopped")

@@ -10,9 +10,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -67,6 +67,7 @@ class Credentials:
         self._revoked: Revoked | None = None
         self._all_read_at = 0.0
         self._looking = asyncio.Lock()
+        self._under_way: set[Future[Any]] = set()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="credentials")
 
     @classmethod
@@ -90,9 +91,18 @@ class Credentials:
 
     async def run(self) -> None:
         """Keep what is known fresh, and write down when keys were used; until cancelled, whatever happens."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._again_and_again("credentials.stale", self.look))
-            tasks.create_task(self._again_and_again("credentials.use_not_noted", self._note_uses))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._again_and_again("credentials.stale", self.look))
+                tasks.create_task(self._again_and_again("credentials.use_not_noted", self._note_uses))
+        finally:
+            await self.settled()
+
+    async def settled(self) -> None:
+        """Wait for what is under way in the database, so that it can be closed; but not for long."""
+        under_way = [asyncio.wrap_future(work) for work in tuple(self._under_way)]
+        if under_way:
+            await asyncio.wait(under_way, timeout=DEADLINE_S)
 
     async def look(self) -> None:
         """Look now at what has changed. Raises UnavailableError."""
@@ -195,14 +205,18 @@ class Credentials:
                 return question(connection)
 
         try:
-            return await asyncio.wait_for(self._in_thread(asking), DEADLINE_S)
+            async with asyncio.timeout(DEADLINE_S):  # `wait_for` swallows a cancellation that comes with the answer
+                return await self._in_thread(asking)
         except (TransientError, SQLAlchemyError) as error:
             raise UnavailableError("the database", type(error).__name__) from error
         except TimeoutError:
             raise UnavailableError("the database", f"no answer within {DEADLINE_S:g} s") from None
 
     def _in_thread(self, work: Callable[[], T]) -> Awaitable[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, work)
+        future = self._threads.submit(work)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+        return asyncio.wrap_future(future)
 
     async def _again_and_again(self, trouble: str, step: Callable[[], Awaitable[None]]) -> None:
         """Do it once a second. Trouble is logged when it begins and when it is over, and ends nothing."""

@@ -63,6 +63,7 @@ class Gateway:
         self._runner = asyncio.Runner()
 
     def close(self) -> None:
+        self.run(self.credentials.settled())
         self._runner.close()
         self.database.close()
 
