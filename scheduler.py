@@ -47,7 +47,7 @@ JOBS = (
     Job(
         "purge_expired",
         CronTrigger.from_crontab("17 3 * * *", timezone=UTC),
-        tasks=["purge_receipts", "purge_dead_letters"],
+        tasks=["purge_receipts", "purge_dead_letters", "purge_api_keys", "purge_revocations"],
     ),
 )
 

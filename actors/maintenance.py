@@ -19,6 +19,7 @@ from workers.operations import bulk
 from workers.queue import dead
 from workers.queue.graveyard import Graveyard
 from workers.queue.publisher import Publisher
+from workers.security import api_keys, revocations
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +66,23 @@ def purge_dead_letters(_database: Database, graveyard: Graveyard, now: datetime)
     return graveyard.purge(int(before.timestamp() * 1000))
 
 
+def purge_api_keys(database: Database, _graveyard: Graveyard, now: datetime) -> int:
+    """Delete API keys that ended long ago; how many."""
+    with database.write() as connection:
+        return api_keys.purge(connection, now - api_keys.KEPT_FOR)
+
+
+def purge_revocations(database: Database, _graveyard: Graveyard, now: datetime) -> int:
+    """Delete revocations of tokens that have expired since; how many."""
+    with database.write() as connection:
+        return revocations.purge(connection, now)
+
+
 TASKS: dict[str, Callable[[Database, Graveyard, datetime], int]] = {
     "purge_receipts": purge_receipts,
     "purge_dead_letters": purge_dead_letters,
+    "purge_api_keys": purge_api_keys,
+    "purge_revocations": purge_revocations,
 }
 """Task name to what it does; it returns the number of rows or letters it touched."""
 

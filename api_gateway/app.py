@@ -27,7 +27,7 @@ from workers.database import Database
 from workers.operations import Operations
 from workers.queue.publisher import AsyncPublisher
 from workers.queue.server import Watch
-from workers.security.tokens import Tokens
+from workers.security.credentials import Credentials
 from workers.settings import Settings
 
 CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -45,10 +45,13 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         client = connect_async(settings.redis)
         app.state.watch = watch = Watch(client, settings.durability)
         watching = asyncio.create_task(watch.run())
+        looking = asyncio.create_task(app.state.credentials.run())
         app.state.publisher = AsyncPublisher(client, ROUTES, watch=watch, outside=OUTSIDE)
         log.info("gateway.started", url=settings.gateway_url)
         yield
         watching.cancel()
+        looking.cancel()
+        await asyncio.wait([looking])  # it looks into the database, which is closed now
         await client.aclose()
         database.close()
         log.info("gateway.stopped")
@@ -65,7 +68,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
-    app.state.tokens = Tokens(settings.jwt_secrets, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    app.state.credentials = Credentials.configured(settings, database)
     app.state.operations = Operations(connect(settings.redis), QUEUES)
     app.state.cache = TaggedCache(connect(settings.cache))
     problems.install(app)

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """SQLAlchemy URL; SQLite in LUNA_DATA_DIR if unset"""
     jwt_secret: SecretStr | None = Field(None, alias="JWT_SECRET")
     """HS256 keys separated by commas: the first signs, all verify; generated in development"""
+    jwt_jwks_file: Path | None = Field(None, alias="JWT_JWKS_FILE")
+    """public keys (RS256, ES256, EdDSA) by kid: a JWKS file, read again when it changes"""
     jwt_issuer: str = Field("luna", alias="JWT_ISSUER")
     """exact issuer of tokens"""
     jwt_audience: str = Field("luna", alias="JWT_AUDIENCE")

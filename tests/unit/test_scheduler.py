@@ -62,7 +62,7 @@ def test_another_job_or_time_gives_another_tick(other: tuple[Job, datetime]) -> 
 def test_a_tick_says_which_job_is_due_when_and_what_it_consists_of() -> None:
     event = tick(PURGE, NIGHT)
     assert event.type == "job.due"
-    tasks = ["purge_receipts", "purge_dead_letters"]
+    tasks = ["purge_receipts", "purge_dead_letters", "purge_api_keys", "purge_revocations"]
     assert event.data == {"job": "purge_expired", "fire_time": "2026-07-01T03:17:00Z", "tasks": tasks}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from workers import __version__
-from workers.cli import dead, doctor, events, migrate, publish, queues, token, up
+from workers.cli import dead, doctor, events, keys, migrate, publish, queues, token, up
 from workers.cli.output import one_line_errors
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(queues.app, name="queues")
 app.add_typer(dead.app, name="dead")
 app.add_typer(token.app, name="token")
+app.add_typer(keys.app, name="keys")
 
 
 @app.callback(invoke_without_command=True)

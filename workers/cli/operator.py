@@ -15,6 +15,8 @@ from workers.database import Database
 from workers.database.migrate import pending
 from workers.errors import SettingsError
 from workers.operations import Operations
+from workers.operations.access import Access
+from workers.settings import Settings
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -22,12 +24,21 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def operations(*, audited: bool = False) -> Operations:
     """The operator API. With `audited`, over a database that holds the audit log: SettingsError if it does not."""
     loaded = settings.load()
-    database = Database(loaded.database)
-    if audited:
-        database.check()
-        if pending(database):
-            raise SettingsError("DATABASE_URL: the schema is older than this version of Luna; run `luna migrate`")
+    database = _migrated(loaded) if audited else Database(loaded.database)
     return Operations(connect(loaded.redis), queues(), database)
+
+
+def access() -> Access:
+    """The operator API of credentials. Raises SettingsError for a database without their tables."""
+    return Access(_migrated(settings.load()))
+
+
+def _migrated(loaded: Settings) -> Database:
+    database = Database(loaded.database)
+    database.check()
+    if pending(database):
+        raise SettingsError("DATABASE_URL: the schema is older than this version of Luna; run `luna migrate`")
+    return database
 
 
 def console_user() -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import jwt
 import pytest
 
-from workers.security.callers import SCOPES, Caller
-from workers.security.tokens import LEEWAY_S, MAX_TOKEN_CHARS, InvalidTokenError, Tokens
+from workers.security.callers import SCOPES, Caller, InvalidCredentialError
+from workers.security.compact import MAX_TOKEN_CHARS
+from workers.security.tokens import LEEWAY_S, Tokens
 
 OLD, NEW, FOREIGN = "o" * 32, "n" * 32, "f" * 32
 NOW = int(time.time())
@@ -34,7 +35,7 @@ def forged(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"
 
 def test_an_issued_token_stands_for_its_caller(tokens: Tokens) -> None:
     token = tokens.issue("shop", frozenset({"events:write", "events:read"}), 60)
-    assert tokens.verify(token) == Caller("shop", frozenset({"events:read", "events:write"}))
+    assert tokens.verify(token).caller == Caller("shop", frozenset({"events:read", "events:write"}))
 
 
 def test_no_two_tokens_are_the_same(tokens: Tokens) -> None:
@@ -47,19 +48,19 @@ def test_the_first_key_signs(tokens: Tokens) -> None:
 
 
 def test_every_key_verifies_until_it_is_taken_away(tokens: Tokens) -> None:
-    assert tokens.verify(signed(key=OLD)).subject == "shop"
-    with pytest.raises(InvalidTokenError):
+    assert tokens.verify(signed(key=OLD)).caller.subject == "shop"
+    with pytest.raises(InvalidCredentialError):
         Tokens((NEW,), issuer="luna", audience="luna").verify(signed(key=OLD))
 
 
 def test_an_old_keys_token_is_held_to_the_same_rules(tokens: Tokens) -> None:
-    with pytest.raises(InvalidTokenError, match="expired"):
+    with pytest.raises(InvalidCredentialError, match="expired"):
         tokens.verify(signed(key=OLD, exp=NOW - 600))
 
 
 @pytest.mark.parametrize("name", ["sub", "iss", "aud", "exp"])
 def test_a_token_without_a_needed_claim_is_refused(tokens: Tokens, name: str) -> None:
-    with pytest.raises(InvalidTokenError, match=name):
+    with pytest.raises(InvalidCredentialError, match=name):
         tokens.verify(signed(name))
 
 
@@ -84,7 +85,7 @@ def test_a_token_without_a_needed_claim_is_refused(tokens: Tokens, name: str) ->
     ],
 )
 def test_a_claim_that_does_not_hold_is_refused(tokens: Tokens, claims: dict[str, Any]) -> None:
-    with pytest.raises(InvalidTokenError):
+    with pytest.raises(InvalidCredentialError):
         tokens.verify(signed(**claims))
 
 
@@ -93,44 +94,44 @@ def test_a_claim_that_does_not_hold_is_refused(tokens: Tokens, claims: dict[str,
     "value", [True, "4102444800", "soon", float("nan"), float("inf"), float("-inf"), None, [], {}, 10**400]
 )
 def test_a_time_that_is_not_a_finite_number_is_refused(tokens: Tokens, name: str, value: object) -> None:
-    with pytest.raises(InvalidTokenError):
+    with pytest.raises(InvalidCredentialError):
         tokens.verify(signed(**{name: value}))
 
 
 def test_a_time_may_have_a_fraction_and_a_clock_may_be_a_little_off(tokens: Tokens) -> None:
-    assert tokens.verify(signed(exp=time.time() + 60.5)).subject == "shop"
-    assert tokens.verify(signed(exp=int(time.time()) - LEEWAY_S + 5)).subject == "shop"
+    assert tokens.verify(signed(exp=time.time() + 60.5)).caller.subject == "shop"
+    assert tokens.verify(signed(exp=int(time.time()) - LEEWAY_S + 5)).caller.subject == "shop"
 
 
 def test_one_audience_among_several_is_ours(tokens: Tokens) -> None:
-    assert tokens.verify(signed(aud=["moon", "luna"])).subject == "shop"
+    assert tokens.verify(signed(aud=["moon", "luna"])).caller.subject == "shop"
 
 
 @pytest.mark.parametrize("name", ["none", "None", "NONE", "", "HS512", "RS256", "hs256"])
 def test_another_algorithm_is_refused_whatever_the_signature(tokens: Tokens, name: str) -> None:
-    with pytest.raises(InvalidTokenError):
+    with pytest.raises(InvalidCredentialError):
         tokens.verify(forged({"alg": name, "typ": "JWT"}, GOOD))
 
 
 def test_our_own_key_under_another_algorithm_is_refused(tokens: Tokens) -> None:
-    with pytest.raises(InvalidTokenError, match="alg"):
+    with pytest.raises(InvalidCredentialError, match="alg"):
         tokens.verify(signed(key="k" * 64, algorithm="HS512"))
-    with pytest.raises(InvalidTokenError, match="alg"):
+    with pytest.raises(InvalidCredentialError, match="alg"):
         Tokens(("k" * 64,), issuer="luna", audience="luna").verify(signed(key="k" * 64, algorithm="HS512"))
 
 
 def test_a_foreign_or_changed_signature_is_refused(tokens: Tokens) -> None:
     head, _, signature = signed().rpartition(".")
     changed = ("A" if signature[0] != "A" else "B") + signature[1:]
-    for token in (signed(key=FOREIGN), f"{head}.{changed}", f"{head}."):
-        with pytest.raises(InvalidTokenError, match="Signature verification failed"):
+    for token in (signed(key=FOREIGN), f"{head}.{changed}", f"{head}.AA", f"{head}."):
+        with pytest.raises(InvalidCredentialError, match=r"signature|three parts"):
             tokens.verify(token)
 
 
 def test_changed_claims_are_refused(tokens: Tokens) -> None:
     header, _, signature = signed().split(".")
     claims = forged({}, {**GOOD, "scope": "admin"}).split(".")[1]
-    with pytest.raises(InvalidTokenError, match="Signature verification failed"):
+    with pytest.raises(InvalidCredentialError, match="signature"):
         tokens.verify(f"{header}.{claims}.{signature}")
 
 
@@ -138,25 +139,25 @@ def test_changed_claims_are_refused(tokens: Tokens) -> None:
     "token", ["", ".", "..", "a.b.c", "a.b", "no token", "ü.ü.ü", "\ud800", "\x00", "e30.e30.e30", f"{'[' * 5000}.a.b"]
 )
 def test_what_is_no_token_is_refused(tokens: Tokens, token: str) -> None:
-    with pytest.raises(InvalidTokenError):
+    with pytest.raises(InvalidCredentialError):
         tokens.verify(token)
 
 
 @pytest.mark.parametrize("claims", [b"[]", b"7", b'"x"', b"null", b"{", b"\xff", b"[" * 5000])
 def test_signed_claims_that_are_no_object_are_refused(tokens: Tokens, claims: bytes) -> None:
-    with pytest.raises(InvalidTokenError):
+    with pytest.raises(InvalidCredentialError):
         tokens.verify(jwt.api_jws.encode(claims, NEW, algorithm="HS256"))
 
 
 def test_a_header_nested_without_end_is_refused(tokens: Tokens) -> None:
     header = base64.urlsafe_b64encode(b'{"alg":"HS256","x":' + b"[" * 5000).decode().rstrip("=")
-    with pytest.raises(InvalidTokenError):
+    with pytest.raises(InvalidCredentialError):
         tokens.verify(f"{header}.e30.e30")
 
 
 def test_a_token_that_is_too_long_is_refused_before_it_is_decoded(tokens: Tokens) -> None:
     token = signed(padding="x" * MAX_TOKEN_CHARS)
-    with pytest.raises(InvalidTokenError, match="too long"):
+    with pytest.raises(InvalidCredentialError, match="too long"):
         tokens.verify(token)
 
 
