@@ -79,3 +79,8 @@ def cache_entry(key: str) -> str:
 def cache_tag(tag: str) -> str:
     """String: the present nonce of a cache tag."""
     return f"luna:cache:tag:{tag}"
+
+
+def limit(bucket_digest: str) -> str:
+    """String with expiry: when this bucket is full again. All share a slot, so that one script decides all layers."""
+    return f"luna:{{limits}}:{bucket_digest}"

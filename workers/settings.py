@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable
 from email.message import EmailMessage
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -22,12 +23,15 @@ from redis import ConnectionPool
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from workers import rates
 from workers.errors import SettingsError
 
 MIN_SECRET_LETTERS = 10  # different ones; 32 random bytes in hexadecimal have 14 of the 16, nearly always
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash output
 
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
+
+Network = IPv4Network | IPv6Network
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -48,7 +52,7 @@ class Settings(BaseSettings):
     durability: str = Field("fsync", alias="LUNA_DURABILITY")
     """when an event counts as stored: memory, fsync, or replica:N"""
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
-    """queues and schedules; the embedded Valkey of LUNA_DATA_DIR if unset and running"""
+    """queues, schedules, rate limits; the embedded Valkey of LUNA_DATA_DIR if unset and running"""
     cache_redis_url: SecretStr | None = Field(None, alias="CACHE_REDIS_URL")
     """the cache; REDIS_URL if unset"""
     database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
@@ -69,6 +73,12 @@ class Settings(BaseSettings):
     """sender of every e-mail"""
     email_support: str = Field("support@localhost", alias="EMAIL_SUPPORT")
     """where people write for help"""
+    rate_limits: str = Field(
+        "ip=6000/1m, user=600/1m, key=3000/1m, endpoint:POST /v1/events=3000/1m, failed=20/1m", alias="LUNA_RATE_LIMITS"
+    )
+    """how many requests in what time, for each layer; off disables"""
+    trusted_proxies: str | None = Field(None, alias="LUNA_TRUSTED_PROXIES")
+    """addresses and networks whose X-Forwarded-For is believed, separated by commas"""
     public_url: str | None = Field(None, alias="LUNA_PUBLIC_URL")
     """for links in e-mails and status URLs; http://{host}:{port} if unset"""
 
@@ -133,6 +143,19 @@ class Settings(BaseSettings):
             raise ValueError("is not an SMTP URL, such as smtp://user:password@host:587") from None
         return value
 
+    @field_validator("rate_limits")
+    @classmethod
+    def _limits(cls, value: str) -> str:
+        rates.layers(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str | None) -> str | None:
+        if value is not None:
+            _networks(value)
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
@@ -193,6 +216,11 @@ class Settings(BaseSettings):
         return tuple(self.jwt_secret.get_secret_value().split(","))
 
     @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks whose X-Forwarded-For is believed."""
+        return _networks(self.trusted_proxies) if self.trusted_proxies else ()
+
+    @property
     def redis(self) -> str:
         """The queue's address. Raises SettingsError when there is none."""
         if self.redis_url is None:
@@ -243,6 +271,16 @@ def sources() -> dict[str, str]:
         str(name): "environment" if os.environ.get(str(name)) else ".env" if dotenv.get(str(name)) else "default"
         for name in (field.alias for field in Settings.model_fields.values())
     }
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        networks = tuple(ip_network(part.strip()) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"{error}; name addresses or networks, such as 10.0.0.0/8, 2001:db8::1") from None
+    if any(isinstance(network, IPv6Network) and network.network_address.ipv4_mapped for network in networks):
+        raise ValueError("write ::ffff:10.0.0.0/104 as the IPv4 network that it is, 10.0.0.0/8")
+    return networks
 
 
 def _is_address(value: str) -> bool:
