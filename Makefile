@@ -25,9 +25,11 @@ check: .venv/dev  ## lint, format, types, import directions
 
 bench: .venv/up  ## measure beside other job systems; half an hour on a quiet machine
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.gateway
 
 bench-quick: .venv/up  ## the same with a fifth of the work, once
 	$(BIN)/python -m benchmarks --quick --rounds 1
+	$(BIN)/python -m benchmarks.gateway --rounds 1
 
 format: .venv/dev  ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .

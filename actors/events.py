@@ -71,7 +71,7 @@ def is_plain_address(value: object) -> bool:
     )
 
 
-class UserSignedUp(Contract, type="user.signed_up", external=True):
+class UserSignedUp(Contract, type="user.signed_up", external=True, derived="user_id"):
     """Somebody signed up. Without a `user_id` one is derived from the event's source and id."""
 
     user_id: UUID | None = None

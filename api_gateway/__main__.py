@@ -9,6 +9,7 @@ import sys
 import uvicorn
 
 from api_gateway.app import create_app
+from api_gateway.protocol import BoundedProtocol
 from workers import startup
 from workers.database import Database
 from workers.settings import Settings, cannot_listen
@@ -45,6 +46,8 @@ def main() -> None:
             access_log=False,  # one line a request comes from our own middleware, with the event's ids
             proxy_headers=False,
             server_header=False,
+            http=BoundedProtocol,
+            ws="none",
             timeout_graceful_shutdown=GRACE_S,
         )
         uvicorn.Server(config).run(sockets=[listener])

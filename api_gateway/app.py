@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import structlog
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars, clear_contextvars
 
-from actors.events import CONTRACTS
 from actors.routes import QUEUES, ROUTES
 from api_gateway import health, problems
+from api_gateway.admission import OUTSIDE
+from api_gateway.door import Door
+from api_gateway.endpoints import Endpoints
+from api_gateway.intake import Intake
 from api_gateway.routes import events, users
 from workers import __version__
 from workers.cache import TaggedCache
 from workers.connection import connect, connect_async
 from workers.database import Database
 from workers.operations import Operations
+from workers.queue.backlog import Backlog
 from workers.queue.publisher import AsyncPublisher
 from workers.queue.server import Watch
+from workers.rates import ENDPOINT, layers
+from workers.security.addresses import Proxies
 from workers.security.credentials import Credentials
+from workers.security.limits import Limiter, Limits
 from workers.settings import Settings
-
-CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-
-OUTSIDE = [type_ for type_, contract in CONTRACTS.items() if contract.external]
 
 log = structlog.get_logger(__name__)
 
@@ -42,16 +38,19 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        state = app.state
         client = connect_async(settings.redis)
-        app.state.watch = watch = Watch(client, settings.durability)
-        watching = asyncio.create_task(watch.run())
-        looking = asyncio.create_task(app.state.credentials.run())
-        app.state.publisher = AsyncPublisher(client, ROUTES, watch=watch, outside=OUTSIDE)
+        state.watch = Watch(client, settings.durability)
+        backlog = Backlog(client, {type_: ROUTES[type_] for type_ in OUTSIDE}, settings.longest_wait_s)
+        state.limiter = Limiter(client)
+        state.publisher = AsyncPublisher(
+            client, ROUTES, watch=state.watch, outside=OUTSIDE, longest=settings.longest_queue
+        )
+        state.intake = Intake(state.publisher, backlog, settings.gateway_url)
+        background = {asyncio.create_task(part.run()) for part in (state.watch, backlog, state.credentials)}
         log.info("gateway.started", url=settings.gateway_url)
         yield
-        watching.cancel()
-        looking.cancel()
-        await asyncio.wait([looking])  # it looks into the database, which is closed now
+        await _ended(background)
         await client.aclose()
         database.close()
         log.info("gateway.stopped")
@@ -65,61 +64,29 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         docs_url="/docs" if open_docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if open_docs else None,
+        redirect_slashes=False,  # one spelling of a path, one limit
     )
     app.state.settings = settings
     app.state.database = database
     app.state.credentials = Credentials.configured(settings, database)
+    app.state.proxies = Proxies(settings.proxies)
+    app.state.limits = Limits.parse(settings.rate_limits)
     app.state.operations = Operations(connect(settings.redis), QUEUES)
     app.state.cache = TaggedCache(connect(settings.cache))
     problems.install(app)
     for router in (health.router, events.router, users.router):
         app.include_router(router)
-    app.add_middleware(RequestLog)
+    endpoints = Endpoints(
+        name.removeprefix(ENDPOINT) for name in layers(settings.rate_limits) if name.startswith(ENDPOINT)
+    )
+    secure = settings.gateway_url.startswith("https://")
+    app.add_middleware(Door, state=app.state, endpoints=endpoints, secure=secure)
     return app
 
 
-class RequestLog:
-    """One line a request, under a correlation id: the caller's `X-Correlation-ID` where it is fit, else a new one.
-
-    It is the outermost of ours, so that an unexpected error is logged and answered under that id too.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request and log how it ended."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status = time.monotonic(), 0
-        given = Headers(scope=scope).get("X-Correlation-ID", "")
-        correlation = given if CORRELATION_ID.fullmatch(given) else str(uuid4())
-
-        async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Correlation-ID"] = correlation
-            await send(message)
-
-        clear_contextvars()  # pipelined requests share a context
-        with bound_contextvars(correlation_id=correlation):
-            try:
-                await self._app(scope, receive, sending)
-            except ClientDisconnect:
-                log.info("request.abandoned")
-            except Exception:  # the process's edge
-                log.exception("request.failed")
-                if status:
-                    raise  # half an answer is out: only the end of the connection can say that it is not whole
-                await problems.unexpected().response()(scope, receive, sending)
-            finally:
-                if not scope["path"].startswith("/health"):
-                    took = round((time.monotonic() - began) * 1000, 1)
-                    log.info("request", method=scope["method"], path=_path(scope), status=status, duration_ms=took)
-
-
-def _path(scope: Scope) -> str | None:
-    """The path as the route writes it: what stands in the place of `{user_id}` may be an address, or a token."""
-    return getattr(scope.get("route"), "path", None)
+async def _ended(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel them until they are: redis-py may answer a cancellation with an error of its own."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=0.1)

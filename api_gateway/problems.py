@@ -16,10 +16,16 @@ from starlette.exceptions import HTTPException
 
 from workers.errors import UnavailableError
 from workers.queue.limits import MessageTooLargeError
+from workers.security.limits import Decision
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 MAX_ERRORS = 50  # a body of nothing but wrong fields is not answered with as many errors
+
+# Types of draft-ietf-httpapi-ratelimit-headers-10, section 6
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+TITLES = {QUOTA_EXCEEDED: "Request quota exceeded", REDUCED_CAPACITY: "Temporarily reduced capacity"}
 
 log = structlog.get_logger(__name__)
 
@@ -35,40 +41,52 @@ class Problem(Exception):  # noqa: N818 a problem is what the RFC calls it
         status: int,
         detail: str,
         *,
+        kind: str | None = None,
         errors: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
-        members: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.errors = status, detail, errors
+        self.status, self.detail, self.kind, self.errors = status, detail, kind, errors
         self.headers, self.members = headers or {}, members or {}
 
-    def response(self) -> Response:
-        """The problem document. Without a `type` of its own it is about:blank, whose title is the HTTP phrase."""
-        body: dict[str, Any] = {
-            "status": self.status,
-            "title": HTTPStatus(self.status).phrase,
-            "detail": self.detail,
-            **self.members,
-        }
+    def document(self) -> dict[str, Any]:
+        """The problem document. Without a type (`kind`) it is about:blank, whose title is the HTTP phrase."""
+        title = TITLES[self.kind] if self.kind else HTTPStatus(self.status).phrase
+        document: dict[str, Any] = {"type": self.kind} if self.kind else {}
+        document |= {"status": self.status, "title": title, "detail": self.detail, **self.members}
         if self.errors:
-            body["errors"] = self.errors
+            document["errors"] = self.errors
+        return document
+
+    def response(self) -> Response:
+        """The answer."""
         headers = {"Cache-Control": "no-store", **self.headers}
-        return Response(orjson.dumps(body), self.status, headers=headers, media_type=MEDIA_TYPE)
+        return Response(orjson.dumps(self.document()), self.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def unauthorized() -> Problem:
     """The same answer for every reason of refusal."""
     challenge = {"WWW-Authenticate": 'Bearer realm="luna"'}
-    return Problem(401, "A valid bearer token is needed.", headers=challenge)
+    return Problem(401, "A valid bearer token or API key is needed.", headers=challenge)
 
 
 UNCONFIRMED = "The event store cannot confirm just now. Send the same request again, under the same id."
 
 
-def unavailable(detail: str = UNCONFIRMED, **members: str) -> Problem:
+def unavailable(detail: str = UNCONFIRMED, **members: Any) -> Problem:
     """The store cannot promise just now; the same request under the same id is safe to send again."""
-    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)}, members=members)
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return Problem(503, detail, kind=REDUCED_CAPACITY, headers=headers, members=members)
+
+
+def too_many(decision: Decision) -> Problem:
+    """The caller is over its limit; when to come again is in Retry-After, which the answer gets with all the fields."""
+    if decision.impossible:
+        detail = "This request counts more than the limit allows at any time. Send fewer events at once."
+    else:
+        detail = f"Too many requests. The next one is welcome in {decision.retry_after_s} s."
+    return Problem(429, detail, kind=QUOTA_EXCEEDED, members={"violated-policies": list(decision.violated)})
 
 
 def unexpected() -> Problem:

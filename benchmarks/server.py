@@ -24,7 +24,7 @@ class Server:
 
     def __init__(self, *, fsync: bool = False, binary: str | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="luna-benchmark-"))
-        self.port = _free_port()
+        self.port = free_port()
         persistence = ["--appendonly", "yes", "--appendfsync", "always"] if fsync else ["--appendonly", "no"]
         self._process = subprocess.Popen(
             [
@@ -72,7 +72,8 @@ class Server:
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -15,10 +15,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from starlette.datastructures import State
+from starlette.types import ASGIApp
 
 from api_gateway.app import create_app
+from api_gateway.door import Door
+from api_gateway.endpoints import Endpoints
 from tests.servers import eventually, free_port
 from workers.database import Database
+from workers.security.addresses import Proxies
+from workers.security.callers import Caller, InvalidCredentialError
+from workers.security.limits import Bucket, Decision, Limits
 from workers.security.tokens import Tokens
 from workers.settings import Settings
 
@@ -38,7 +45,41 @@ OPERATOR = bearer("op", "ops:read")
 
 
 def settings(redis_url: str, **others: str) -> Settings:
-    return Settings.model_validate({"REDIS_URL": redis_url, "JWT_SECRET": SECRET, **others})
+    """Those of a gateway without limits: most tests ask more often than a caller may."""
+    given = {"REDIS_URL": redis_url, "JWT_SECRET": SECRET, "LUNA_RATE_LIMITS": "off", **others}
+    return Settings.model_validate(given)
+
+
+class Standing:
+    """Credentials and limits that a test sets: who each credential stands for, and what is refused."""
+
+    def __init__(self, callers: dict[str, Caller] | None = None, refused: Decision | None = None) -> None:
+        self.callers, self.refused = callers or {}, refused
+        self.taken: list[tuple[tuple[str, ...], int]] = []
+
+    def remembered(self, credential: str) -> Caller | None:
+        return self.callers.get(credential)
+
+    async def verify(self, credential: str) -> Caller:
+        raise InvalidCredentialError(f"a reason that is ours alone, {len(credential)} characters")
+
+    def known(self, _buckets: Sequence[Bucket], _cost: int = 1) -> Decision | None:
+        return self.refused
+
+    async def take(self, buckets: Sequence[Bucket], cost: int = 1) -> Decision:
+        self.taken.append((tuple(bucket.policy.name for bucket in buckets), cost))
+        return self.refused or Decision()
+
+
+def state(limits: str = "off", standing: Standing | None = None) -> State:
+    """What the door needs of an application's state."""
+    standing = standing or Standing()
+    return State({"proxies": Proxies(), "limits": Limits.parse(limits), "limiter": standing, "credentials": standing})
+
+
+def door(app: ASGIApp, limits: str = "off", standing: Standing | None = None) -> Door:
+    """The door before an application."""
+    return Door(app, state=state(limits, standing), endpoints=Endpoints([]), secure=False)
 
 
 class Gateway:
@@ -98,6 +139,7 @@ class WebProcess:
             "LUNA_DATA_DIR": str(folder / "var"),
             "LUNA_PORT": str(self.port),
             "JWT_SECRET": SECRET,
+            "LUNA_RATE_LIMITS": "off",
             "LUNA_DURABILITY": "memory",  # what the server that tests share promises
             **environment,
         }

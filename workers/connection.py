@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -76,7 +77,23 @@ def connect_async(url: str) -> redis.asyncio.Redis:
         name, database = _master(address)
         sentinel = redis.asyncio.Sentinel(address.nodes, sentinel_kwargs=_deadlines())
         return cast("redis.asyncio.Redis", sentinel.master_for(name, db=database, **_login(address), **options))
-    return redis.asyncio.Redis.from_url(url, **options)
+    single = redis.asyncio.Redis.from_url(url, **options)
+    pool = single.connection_pool
+    pool.connection_class = type("Packing", (_Packing, pool.connection_class), {})
+    return single
+
+
+class _Packing:
+    """Mixed into a connection: commands are packed by hiredis, as redis-py's synchronous connections do."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """One command as bytes; what hiredis does not know is refused as redis-py refuses it."""
+        name, *rest = args
+        words = name.encode().split() if isinstance(name, str) else name.split()  # CONFIG GET is two arguments
+        try:
+            return [hiredis.pack_command((*words, *rest))]
+        except TypeError as error:
+            raise redis.DataError(str(error)) from None
 
 
 class _Cluster(redis.RedisCluster):

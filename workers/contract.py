@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 class Contract(BaseModel):
     """What an event's `data` holds. Subclasses name their wire type: `class Paid(Contract, type="order.paid")`.
 
-    `external` says whether callers may post it; `terminal` that it deliberately goes to no actor.
+    `external` says whether callers may post it; `terminal` that it deliberately goes to no actor; `derived` names the
+    field that is a UUIDv5 of the event's source and id when its caller leaves it out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -18,6 +19,7 @@ class Contract(BaseModel):
     type: ClassVar[str]
     external: ClassVar[bool] = False
     terminal: ClassVar[bool] = False
+    derived: ClassVar[str | None] = None
 
     def __init_subclass__(
         cls,
@@ -25,8 +27,9 @@ class Contract(BaseModel):
         type: str | None = None,  # noqa: A002 CloudEvents' own word
         external: bool = False,
         terminal: bool = False,
+        derived: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
         if type is not None:
-            cls.type, cls.external, cls.terminal = type, external, terminal
+            cls.type, cls.external, cls.terminal, cls.derived = type, external, terminal, derived

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     """where the embedded defaults keep their files"""
     durability: str = Field("fsync", alias="LUNA_DURABILITY")
     """when an event counts as stored: memory, fsync, or replica:N"""
+    longest_queue: int = Field(1_000_000, ge=1, alias="LUNA_QUEUE_MAX_LENGTH")
+    """a queue with as many messages takes no more events"""
+    longest_wait_s: int = Field(86_400, ge=0, alias="LUNA_QUEUE_MAX_WAIT")
+    """a queue whose oldest message has waited for so many seconds takes no more events; 0 for ever"""
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
     """queues, schedules, rate limits; the embedded Valkey of LUNA_DATA_DIR if unset and running"""
     cache_redis_url: SecretStr | None = Field(None, alias="CACHE_REDIS_URL")

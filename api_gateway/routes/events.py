@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from typing import Annotated, Any, Literal
 
-import structlog
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field
-from structlog.contextvars import bind_contextvars, get_contextvars
+from pydantic import BaseModel, ConfigDict, Field
+from structlog.contextvars import bind_contextvars
 
-from actors.events import CONTRACTS
-from api_gateway.admission import PostedEvent, admit, body_of, parse
+from api_gateway.admission import OUTSIDE
 from api_gateway.auth import authenticate, needs
-from api_gateway.problems import Problem, unavailable
-from workers.errors import UnavailableError
-from workers.event import Event
+from api_gateway.cloudevents import Identifier, PostedEvent, SourceUri
+from api_gateway.intake import MAX_BATCH
+from api_gateway.problems import Problem
 from workers.operations import EventTrace, Operations
-from workers.queue.publisher import AsyncPublisher, Outcome
 from workers.security.callers import Caller
-from workers.telemetry import logs
 
 router = APIRouter(prefix="/v1", tags=["events"])
-log = structlog.get_logger(__name__)
 
 
 class Accepted(BaseModel):
@@ -31,10 +25,17 @@ class Accepted(BaseModel):
     id: str
     source: str
     type: str
-    subject: str | None = None
-    status: str = "accepted"
+    subject: str | None = Field(None, description="What the event is about; for a new user its id")
+    status: Literal["accepted"] = "accepted"
     duplicate: bool
     status_url: str
+
+
+class Refused(BaseModel):
+    """One event of a batch that was not stored, and why; with 503 in the problem it may be sent again."""
+
+    status: Literal["refused"] = "refused"
+    problem: dict[str, Any] = Field(description="A problem document (RFC 9457)")
 
 
 class EventType(BaseModel):
@@ -45,52 +46,65 @@ class EventType(BaseModel):
     data_schema: dict[str, Any] = Field(description="JSON Schema of `data`")
 
 
+class CloudEvent(PostedEvent):
+    """A CloudEvent in structured mode. Extension attributes are carried to the actors."""
+
+    model_config = ConfigDict(extra="allow")
+
+    specversion: Literal["1.0"]
+    id: Identifier
+    source: SourceUri
+    datacontenttype: str | None = None
+    dataschema: str | None = None
+
+
+POSTED, CLOUD = (
+    model.model_json_schema(ref_template="#/components/schemas/{model}") for model in (PostedEvent, CloudEvent)
+)
+BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"anyOf": [POSTED, {"type": "array", "maxItems": MAX_BATCH, "items": POSTED}]}},
+        "application/cloudevents+json": {"schema": CLOUD},
+        "application/cloudevents-batch+json": {"schema": {"type": "array", "maxItems": MAX_BATCH, "items": CLOUD}},
+    },
+}
+KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Stands for the event's id: a string in double quotes (RFC 9651). It is the caller's own, and "
+    "forgotten after 24 hours. Not for batches.",
+    "schema": {"type": "string"},
+}
+
+
 @router.post(
     "/events",
     status_code=202,
-    response_model=Accepted,
+    response_model=Accepted | list[Accepted],
     response_model_exclude_none=True,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": PostedEvent.model_json_schema()}},
-        }
-    },
+    openapi_extra={"requestBody": BODY, "parameters": [KEY]},
+    dependencies=[Depends(needs("events:write"))],
     responses={
-        400: {"description": "The body is not JSON"},
-        401: {"description": "No valid token"},
-        403: {"description": "The token lacks events:write"},
-        413: {"description": "The body is too large"},
-        415: {"description": "The body is not application/json"},
+        207: {
+            "description": "A batch of which some events were refused: one result per event, in order",
+            "model": list[Accepted | Refused],
+        },
+        400: {"description": "The body is not JSON, or Idempotency-Key is malformed"},
+        413: {"description": "The body, the batch or an event is too large"},
+        415: {"description": "Another media type, charset or Content-Encoding"},
         422: {"description": "Unknown type, bad field, or an id that was used for another event"},
-        503: {"description": "The store cannot confirm; send the same again"},
+        503: {"description": "The store cannot confirm, or the queue is full; send the same again, under the same id"},
     },
 )
-async def post_event(request: Request, caller: Annotated[Caller, Depends(needs("events:write"))]) -> Accepted:
-    """Store one event. 202 leaves once it is stored; the same (source, id) twice has one effect."""
-    posted = parse(await body_of(request))
-    event, sent = admit(posted, caller, get_contextvars()["correlation_id"])
-    logs.bind(event)
-    publisher: AsyncPublisher = request.app.state.publisher
-    try:
-        outcome = await publisher.publish(event, sent, fresh=posted.id is None)
-    except UnavailableError as error:
-        log.warning("request.refused", reason=str(error))
-        raise unavailable(id=event.id, source=event.source) from None  # it may be stored: this id is the one to repeat
-    if outcome is Outcome.FULL:
-        full = "The queue of this event is full. Send the same request again later, under the same id."
-        raise unavailable(full, id=event.id, source=event.source)
-    if outcome is Outcome.CONFLICT:
-        raise Problem(422, "This id was used for an event with other content.", errors=[_REUSED])
-    log.info("event.accepted", duplicate=outcome is Outcome.DUPLICATE)
-    return Accepted(
-        id=event.id,
-        source=event.source,
-        type=event.type,
-        subject=event.subject,
-        duplicate=outcome is Outcome.DUPLICATE,
-        status_url=_status_url(request, event, unique=posted.id is None and posted.source is None),
-    )
+async def post_events() -> None:
+    """Store one event, or a batch of up to 1,000; 202 leaves once all is stored.
+
+    The same (source, id) from the same caller within 24 hours has one effect: the answer says `duplicate`. With other
+    content it is refused. An event of CloudEvents' binary mode has its attributes in `ce-` fields.
+    """
+    raise AssertionError("the door hands these requests to the intake")  # pragma: no cover
 
 
 @router.get("/events/{event_id:path}", responses={404: {"description": "No such event of this caller"}})
@@ -117,15 +131,5 @@ def get_event_types() -> list[EventType]:
     """The events that can be posted, with the JSON Schema of their data."""
     return [
         EventType(type=name, description=contract.__doc__ or "", data_schema=contract.model_json_schema())
-        for name, contract in sorted(CONTRACTS.items())
-        if contract.external
+        for name, contract in sorted(OUTSIDE.items())
     ]
-
-
-_REUSED = {"detail": "Use a fresh id, or send the same content.", "pointer": "/id"}
-
-
-def _status_url(request: Request, event: Event, *, unique: bool) -> str:
-    """Where the event is seen: an id that the caller chose may be another source's too."""
-    query = "" if unique else "?" + urlencode({"source": event.source})
-    return f"{request.app.state.settings.gateway_url}/v1/events/{quote(event.id, safe='')}{query}"

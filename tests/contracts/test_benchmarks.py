@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from actors import boot
+from benchmarks.gateway import checked
 from benchmarks.report import markdown
 from tests.builders import NOBODY_LISTENS
 from tests.processes import ROOT
@@ -64,3 +68,31 @@ def test_the_table_has_medians_and_ratios_and_tells_of_what_failed() -> None:
     assert "| luna | **800** (700–900) ×8.00 |" in text
     assert "luna and dramatiq: x 1." in text
     assert "* luna, idle, round 4: 1 of 2 jobs ran" in text
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+def test_the_gateway_is_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks.gateway", "--systems", "luna", "--rounds", "1", "--seconds", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| luna | one event | **" in done.stdout
+    assert "| luna | one event with an id | **" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("figures", "stored"),
+    [
+        ({"answers": 1000, "refused": 0, "lost": 0}, 999),
+        ({"answers": 1000, "refused": 0, "lost": 0}, 1065),
+        ({"answers": 1000, "refused": 1, "lost": 0}, 1000),
+        ({"answers": 1000, "refused": 0, "lost": 1}, 1000),
+        ({"answers": 0, "refused": 0, "lost": 0}, 0),
+    ],
+)
+def test_no_figure_counts_whose_events_are_not_stored(figures: dict[str, float], stored: int) -> None:
+    with pytest.raises(RuntimeError):
+        checked({**figures, "seconds": 2.0}, stored, size=1)
+
+
+def test_what_was_under_way_at_the_end_may_be_stored_as_well() -> None:
+    assert checked({"answers": 10, "refused": 0, "lost": 0, "seconds": 2.0}, 1100, size=100)["events_s"] == 500

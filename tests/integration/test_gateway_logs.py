@@ -26,16 +26,19 @@ def lines_of(web: WebProcess, event: str, count: int = 1) -> list[dict[str, Any]
     return found()
 
 
-def test_each_line_of_an_accepted_request_carries_its_ids(web: WebProcess) -> None:
+def test_the_line_of_an_accepted_request_carries_its_ids(web: WebProcess) -> None:
     answer = web.post(EVENT, {**ADA, "X-Correlation-ID": "trace-1"})
     assert answer.headers["X-Correlation-ID"] == "trace-1"
-    request = lines_of(web, "request")
-    accepted = lines_of(web, "event.accepted")
-    assert len(request) == len(accepted) == 1
-    for line in [*accepted, *request]:
-        assert (line["event_id"], line["correlation_id"], line["event_type"]) == ("signup-1", "trace-1", EVENT["type"])
-        assert (line["process"], line["level"]) == ("web", "info")
-    assert (request[0]["method"], request[0]["path"], request[0]["status"]) == ("POST", "/v1/events", 202)
+    (line,) = lines_of(web, "request")
+    assert (line["event_id"], line["correlation_id"], line["event_type"]) == ("signup-1", "trace-1", EVENT["type"])
+    assert (line["process"], line["level"], line["duplicate"]) == ("web", "info", False)
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/events", 202)
+
+
+def test_the_line_of_a_batch_tells_how_many_were_taken(web: WebProcess) -> None:
+    web.post([EVENT, {**EVENT, "id": "signup-2"}, {**EVENT, "type": "user.vanished"}])
+    (line,) = lines_of(web, "request")
+    assert (line["status"], line["accepted"], line["refused"]) == (207, 2, 1)
 
 
 def test_no_token_address_or_body_is_ever_logged(web: WebProcess) -> None:

@@ -6,7 +6,9 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from api_gateway.admission import admit, parse
+from api_gateway import bodies
+from api_gateway.admission import admit
+from api_gateway.cloudevents import Sent, plain
 from api_gateway.problems import MAX_ERRORS, Problem
 from tests.gateway import SIGNED_UP
 from workers.event import NAMESPACE, Event
@@ -16,13 +18,16 @@ ADA = Caller("ada", frozenset({"events:write"}))
 USER = "0b0e7a4e-3c1d-4a55-9d57-0a8d4d0a1f11"
 
 
+def parse(body: bytes) -> Sent:
+    return plain(bodies.parse(body))
+
+
 def admitted(caller: Caller = ADA, **posted: Any) -> Event:
-    event, _ = admit(parse(json.dumps({**SIGNED_UP, **posted}).encode()), caller, "correlation")
-    return event
+    return admit(parse(json.dumps({**SIGNED_UP, **posted}).encode()), caller.subject, "correlation").event
 
 
 def fingerprint(**posted: Any) -> str:
-    return admit(parse(json.dumps({**SIGNED_UP, **posted}).encode()), ADA, "correlation")[1]
+    return admit(parse(json.dumps({**SIGNED_UP, **posted}).encode()), "ada", "correlation").sent
 
 
 def refused(**posted: Any) -> list[str]:

@@ -1,145 +1,143 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import time
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
-import jwt
 import pytest
-from fastapi import Request
 from structlog.testing import capture_logs
 
 from api_gateway import auth
 from api_gateway.problems import Problem
-from tests.gateway import SECRET, bearer
-from workers.database import Database
+from api_gateway.visit import Visit
+from tests.gateway import Standing, state
 from workers.security.callers import Caller
-from workers.security.credentials import Credentials
-from workers.security.tokens import Tokens
+from workers.security.limits import Decision
 
-KEYS = Tokens((SECRET,), issuer="luna", audience="luna")
-
-
-@pytest.fixture
-def authenticate(database: Database) -> Callable[[str | None], Caller]:
-    return lambda authorization: asyncio.run(auth.authenticate(request(database, authorization)))
+ADA = Caller("ada", frozenset({"events:write"}))
+KNOWN = {"good": ADA, "luna_good": ADA}
+LIMITS = "ip=10/1m, user=5/1m, failed=2/1m, endpoint:POST /v1/events=4/1m"
 
 
-@pytest.fixture
-def holds(database: Database) -> Callable[[str, str | None], Caller]:
-    return lambda scope, authorization: asyncio.run(auth.needs(scope)(request(database, authorization)))
+def visit(*headers: tuple[str, str], client: Any = ("192.0.2.7", 1)) -> Visit:
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    return Visit({"type": "http", "method": "GET", "path": "/", "headers": raw, "client": client})
 
 
-def request(database: Database, authorization: str | None) -> Request:
-    headers = [] if authorization is None else [(b"authorization", authorization.encode("latin-1"))]
-    app = SimpleNamespace(state=SimpleNamespace(credentials=Credentials(KEYS, database)))
-    return Request({"type": "http", "headers": headers, "app": app})
+def identified(*headers: tuple[str, str], limits: str = "off", standing: Standing | None = None) -> Visit:
+    found = visit(*headers)
+    asyncio.run(auth.identify(found, state(limits, standing or Standing(KNOWN))))
+    return found
 
 
-def signed(secret: str = SECRET, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-    """A token like ours, but for these claims; None leaves one out."""
-    whole = {"sub": "ada", "iss": "luna", "aud": "luna", "exp": time.time() + 600, "scope": "events:write", **claims}
-    named = {name: value for name, value in whole.items() if value is not None}
-    return "Bearer " + jwt.encode(named, secret, algorithm="HS256", headers=headers)
-
-
-def unsigned(algorithm: str) -> str:
-    """A token that says that it needs no signature."""
-    claims = {"sub": "ada", "iss": "luna", "aud": "luna", "exp": time.time() + 600, "scope": "admin"}
-    parts = (json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, claims))
-    return "Bearer " + ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
-
-
-def tampered() -> str:
-    head, _, signature = signed().split(".")
-    _, body, _ = signed(scope="admin").split(".")
-    return f"{head}.{body}.{signature}"
-
-
-REFUSED = {
-    "missing": None,
-    "empty": "",
-    "another scheme": "Basic YWRhOnBhc3N3b3Jk",
-    "no token": "Bearer ",
-    "not a token": "Bearer nonsense",
-    "not ASCII": "Bearer é.é.é",
-    "not a token of three parts": signed().rpartition(".")[0],
-    "too long": "Bearer " + "a" * 10_000,
-    "wrong signature": signed(secret="another secret that is also long enough"),
-    "tampered": tampered(),
-    "alg none": unsigned("none"),
-    "alg nOnE": unsigned("nOnE"),
-    "expired": signed(exp=time.time() - 60),
-    "without exp": signed(exp=None),
-    "exp is a string": signed(exp=str(int(time.time()) + 600)),
-    "exp is a boolean": signed(exp=True),
-    "exp is infinite": signed(exp=float("inf")),
-    "not yet valid": signed(nbf=time.time() + 600),
-    "wrong issuer": signed(iss="luna.example"),
-    "without issuer": signed(iss=None),
-    "wrong audience": signed(aud="moon"),
-    "audience of another case": signed(aud="Luna"),
-    "without audience": signed(aud=None),
-    "without subject": signed(sub=None),
-    "empty subject": signed(sub=""),
-    "subject with a control character": signed(sub="a\nb"),
-    "subject of half a character": signed(sub="a\ud800"),
-    "scope is a list": signed(scope=["admin"]),
-    "unknown critical header": signed(headers={"crit": ["cnf"], "cnf": 1}),
+REFUSED: dict[str, list[tuple[str, str]]] = {
+    "empty": [("Authorization", "")],
+    "another scheme": [("Authorization", "Basic YWRhOnBhc3N3b3Jk")],
+    "no token": [("Authorization", "Bearer ")],
+    "one that does not hold": [("Authorization", "Bearer nonsense")],
+    "not ASCII": [("Authorization", "Bearer é.é.é")],
+    "a key that does not hold": [("X-API-Key", "luna_bad")],
+    "an empty key": [("X-API-Key", "")],
+    "two at once": [("Authorization", "Bearer good"), ("X-API-Key", "luna_good")],
+    "the same field twice": [("Authorization", "Bearer good"), ("Authorization", "Bearer good")],
+    "two keys": [("X-API-Key", "luna_good"), ("X-API-Key", "luna_good")],
 }
 
 
 @pytest.mark.parametrize("reason", REFUSED)
-def test_a_credential_that_does_not_hold_is_refused_the_same_way_for_every_reason(
-    authenticate: Callable[[str | None], Caller], reason: str
-) -> None:
+def test_what_does_not_hold_is_refused_the_same_way_for_every_reason(reason: str) -> None:
     with pytest.raises(Problem) as problem:
-        authenticate(REFUSED[reason])
-    assert problem.value.status == 401
-    assert (problem.value.detail, problem.value.errors) == ("A valid bearer token is needed.", ())
+        identified(*REFUSED[reason])
+    assert problem.value.document() == {
+        "status": 401,
+        "title": "Unauthorized",
+        "detail": "A valid bearer token or API key is needed.",
+    }
     assert problem.value.headers == {"WWW-Authenticate": 'Bearer realm="luna"'}
 
 
-def test_the_reason_of_a_refusal_is_logged_without_the_token(authenticate: Callable[[str | None], Caller]) -> None:
+def test_the_reason_is_for_our_log_alone() -> None:
     with capture_logs() as lines, pytest.raises(Problem):
-        authenticate(REFUSED["expired"])
-    assert [(line["event"], line["reason"]) for line in lines] == [("credential.refused", "the token has expired")]
+        identified(("Authorization", "Bearer nonsense"))
+    assert [line["event"] for line in lines] == ["credential.refused"]
+    assert "nonsense" not in str(lines)
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_a_token_that_holds_is_a_caller(authenticate: Callable[[str | None], Caller], scheme: str) -> None:
-    token = signed(scope="events:write events:read").removeprefix("Bearer ")
-    expected = Caller("ada", frozenset({"events:write", "events:read"}))
-    assert authenticate(f"{scheme} {token}") == expected
+@pytest.mark.parametrize(
+    "header", [("Authorization", "Bearer good"), ("authorization", "BEARER  good "), ("X-API-Key", "luna_good")]
+)
+def test_what_holds_is_a_caller(header: tuple[str, str]) -> None:
+    assert identified(header).caller == ADA
 
 
-def test_a_token_for_several_audiences_holds_when_ours_is_among_them(
-    authenticate: Callable[[str | None], Caller],
-) -> None:
-    assert authenticate(signed(aud=["moon", "luna"])).subject == "ada"
+def test_who_shows_nothing_is_nobody() -> None:
+    assert identified().caller is None
 
 
-@pytest.mark.parametrize("scopes", [(), ("events:read",), ("ops:write", "users:write"), ("events:writer",)])
-def test_a_caller_without_the_scope_is_forbidden(
-    holds: Callable[[str, str | None], Caller], scopes: tuple[str, ...]
-) -> None:
-    with pytest.raises(Problem, match="events:write") as problem:
-        holds("events:write", bearer("ada", *scopes)["Authorization"])
-    assert problem.value.status == 403
+def test_a_refused_credential_counts_against_its_address_and_a_good_one_does_not() -> None:
+    standing = Standing(KNOWN)
+    identified(("Authorization", "Bearer good"), limits=LIMITS, standing=standing)
+    assert standing.taken == []
+    with pytest.raises(Problem):
+        identified(("Authorization", "Bearer bad"), limits=LIMITS, standing=standing)
+    assert standing.taken == [(("failed",), 1)]
 
 
-@pytest.mark.parametrize("scope", ["events:write", "admin"])
-def test_a_caller_with_the_scope_or_an_administrator_may(
-    holds: Callable[[str, str | None], Caller], scope: str
-) -> None:
-    assert holds("events:write", bearer("ada", scope)["Authorization"]).subject == "ada"
-
-
-def test_who_is_unknown_is_unauthorized_before_scopes_matter(holds: Callable[[str, str | None], Caller]) -> None:
+def test_beyond_the_limit_of_failures_only_remembered_credentials_are_let_in() -> None:
+    standing = Standing(KNOWN, refused=Decision(violated=("failed",)))
+    assert identified(("Authorization", "Bearer good"), limits=LIMITS, standing=standing).caller == ADA
     with pytest.raises(Problem) as problem:
-        holds("events:write", None)
+        identified(("Authorization", "Bearer bad"), limits=LIMITS, standing=standing)
+    assert (problem.value.status, problem.value.members) == (429, {"violated-policies": ["failed"]})
+    assert standing.taken == []
+
+
+def test_a_request_counts_against_every_layer_that_applies() -> None:
+    standing, caller = Standing(KNOWN), visit(("Authorization", "Bearer good"))
+
+    async def charged() -> None:
+        everything = state(LIMITS, standing)
+        await auth.identify(caller, everything)
+        await auth.charge(caller, everything, "POST /v1/events", 3)
+        await auth.charge(caller, everything, "", 1)
+
+    asyncio.run(charged())
+    assert standing.taken == [(("ip", "user", "POST /v1/events"), 3), (("ip", "user"), 1)]
+
+
+def test_who_is_over_a_limit_is_told_which() -> None:
+    refused = state(LIMITS, Standing(refused=Decision(violated=("ip",))))
+    with pytest.raises(Problem) as problem:
+        asyncio.run(auth.charge(visit(), refused, "", 1))
+    assert problem.value.document()["violated-policies"] == ["ip"]
+    with pytest.raises(Problem):
+        auth.refuse_known(visit(), refused, "")
+
+
+def test_what_can_never_pass_is_not_told_to_wait() -> None:
+    refused = state(LIMITS, Standing(refused=Decision(violated=("ip",), impossible=True)))
+    with pytest.raises(Problem, match="fewer events"):
+        asyncio.run(auth.charge(visit(), refused, "", 100))
+
+
+@pytest.mark.parametrize(("scopes", "may"), [({"a"}, False), ({"a", "b"}, True), ({"admin"}, True), (set(), False)])
+def test_a_scope_is_needed_or_the_administrators(scopes: set[str], may: bool) -> None:
+    known = visit()
+    known.caller = Caller("ada", frozenset(scopes))
+    if may:
+        assert auth.required(known, "b") is known.caller
+    else:
+        with pytest.raises(Problem, match="scope b") as problem:
+            auth.required(known, "b")
+        assert problem.value.status == 403
+
+
+def test_who_is_unknown_is_unauthorized_before_scopes_matter() -> None:
+    with pytest.raises(Problem) as problem:
+        auth.required(visit(), "events:write")
     assert problem.value.status == 401
+
+
+def test_a_peer_on_a_unix_socket_has_an_address_to_count_for() -> None:
+    nobody = visit(client=None)
+    asyncio.run(auth.identify(nobody, state(LIMITS)))
+    assert nobody.address == "local"

@@ -9,8 +9,10 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from api_gateway import problems
-from api_gateway.app import RequestLog
-from api_gateway.problems import Problem, pointer
+from api_gateway.door import Door
+from api_gateway.endpoints import Endpoints
+from api_gateway.problems import TITLES, Problem, pointer
+from tests.gateway import state
 from workers.errors import UnavailableError
 
 
@@ -18,7 +20,7 @@ def answer(error: Exception | None = None, method: str = "GET", url: str = "/", 
     """What a caller gets from an application whose only route raises `error`."""
     app = FastAPI()
     problems.install(app)
-    app.add_middleware(RequestLog)
+    app.add_middleware(Door, state=state(), endpoints=Endpoints([]), secure=False)
 
     @app.get("/")
     def failing(number: int = 0) -> int:
@@ -39,7 +41,7 @@ def problem_of(response: httpx.Response) -> dict[str, Any]:
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
     assert document["status"] == response.status_code
-    assert document["title"] == response.reason_phrase
+    assert document["title"] == TITLES.get(document.get("type"), response.reason_phrase)
     assert isinstance(document["detail"], str)
     return dict(document)
 

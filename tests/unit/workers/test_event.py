@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from uuid import RFC_4122, UUID, uuid5
 
 import pytest
 from pydantic import ValidationError
 
 from tests.builders import an_event
 from workers.contract import Contract
-from workers.event import Event, digest, timestamp
+from workers.event import NAMESPACE, Event, derived_id, digest, new_id, timestamp
 
 
 class Noted(Contract):
@@ -115,3 +116,15 @@ def test_extension_attributes_travel_with_the_event_and_with_what_follows_from_i
     event = an_event(extensions={"traceparent": "00-ab-cd-01", "retries": 3, "sampled": True})
     assert Event.from_dict(event.to_dict()) == event
     assert event.follow_up(Kept(text="x"), actor="notes.keep", number=0).extensions == event.extensions
+
+
+def test_a_new_id_is_a_random_uuid() -> None:
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {(UUID(each).version, UUID(each).variant) for each in ids} == {(4, RFC_4122)}
+    assert all(each == str(UUID(each)) for each in ids)
+
+
+@pytest.mark.parametrize("name", ["", "a", "/shop\n1", "ü" * 300])
+def test_a_derived_id_is_the_uuid_5_of_its_name(name: str) -> None:
+    assert derived_id(name) == str(uuid5(NAMESPACE, name))

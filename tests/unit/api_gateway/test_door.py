@@ -6,12 +6,12 @@ from uuid import UUID
 import pytest
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from api_gateway.app import RequestLog
+from tests.gateway import door
 
 
 class App:
@@ -29,7 +29,7 @@ class App:
         await send({"type": "http.response.body"})
 
 
-def request(app: RequestLog, path: str = "/v1/events", correlation: str | None = None) -> dict[str, str]:
+def request(app: ASGIApp, path: str = "/v1/events/1", correlation: str | None = None) -> dict[str, str]:
     """One GET; the answer's headers."""
     headers = [] if correlation is None else [(b"x-correlation-id", correlation.encode("latin-1"))]
     sent: list[Message] = []
@@ -45,7 +45,7 @@ def request(app: RequestLog, path: str = "/v1/events", correlation: str | None =
     return {name.decode(): value.decode() for name, value in sent[0]["headers"]}
 
 
-def logged(app: RequestLog, *paths: str) -> list[EventDict]:
+def logged(app: ASGIApp, *paths: str) -> list[EventDict]:
     with capture_logs(processors=[merge_contextvars]) as lines:
         for path in paths:
             request(app, path)
@@ -54,18 +54,18 @@ def logged(app: RequestLog, *paths: str) -> list[EventDict]:
 
 @pytest.mark.parametrize("given", ["a", "0b0e7a4e-3c1d-4a55-9d57-0a8d4d0a1f11", "a:b_c.d-e", "x" * 128])
 def test_a_fit_correlation_id_is_kept(given: str) -> None:
-    assert request(RequestLog(App()), correlation=given)["x-correlation-id"] == given
+    assert request(door(App()), correlation=given)["x-correlation-id"] == given
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "two words", "a\tb", "a\n", "é", "<script>", 'a"b'])
 def test_an_unfit_correlation_id_is_replaced(given: str | None) -> None:
-    answered = request(RequestLog(App()), correlation=given)["x-correlation-id"]
+    answered = request(door(App()), correlation=given)["x-correlation-id"]
     assert answered != given
     assert UUID(answered).version == 4
 
 
 def test_a_request_is_one_line_with_its_outcome() -> None:
-    (line,) = logged(RequestLog(App()), "/v1/events/1")
+    (line,) = logged(door(App()), "/v1/events/1")
     assert (line["event"], line["method"], line["status"]) == ("request", "GET", 204)
     assert line["duration_ms"] >= 0
     assert UUID(line["correlation_id"]).version == 4
@@ -73,12 +73,12 @@ def test_a_request_is_one_line_with_its_outcome() -> None:
 
 def test_the_path_is_logged_as_the_route_writes_it() -> None:
     """An address in a path stays out of the logs."""
-    (line,) = logged(RequestLog(App()), "/v1/events/ada@example.com")
+    (line,) = logged(door(App()), "/v1/events/ada@example.com")
     assert line["path"] == "/v1/events/{event_id}"
 
 
 def test_health_checks_are_not_logged() -> None:
-    assert logged(RequestLog(App()), "/health/live", "/health/ready") == []
+    assert logged(door(App()), "/health/live", "/health/ready") == []
 
 
 def test_nothing_bound_for_one_request_is_on_the_lines_of_the_next() -> None:
@@ -89,8 +89,8 @@ def test_nothing_bound_for_one_request_is_on_the_lines_of_the_next() -> None:
             pass
 
         for method in ("POST", "GET"):
-            scope: Scope = {"type": "http", "method": method, "path": "/v1/events", "headers": []}
-            await RequestLog(app)(scope, nothing, nothing)  # type: ignore[arg-type]
+            scope: Scope = {"type": "http", "method": method, "path": "/v1/events/1", "headers": []}
+            await door(app)(scope, nothing, nothing)  # type: ignore[arg-type]
             app.context = {}
 
     with capture_logs(processors=[merge_contextvars]) as lines:
@@ -101,7 +101,7 @@ def test_nothing_bound_for_one_request_is_on_the_lines_of_the_next() -> None:
 def test_an_error_after_the_answer_has_begun_ends_the_connection() -> None:
     """Two answers cannot be sent: the server closes the connection, and the client sees that the body is not whole."""
     with pytest.raises(RuntimeError, match="midway"):
-        request(RequestLog(App(RuntimeError("midway"))))
+        request(door(App(RuntimeError("midway"))))
 
 
 def test_a_caller_who_goes_away_is_no_error() -> None:
@@ -111,9 +111,9 @@ def test_a_caller_who_goes_away_is_no_error() -> None:
     async def nothing(*_: object) -> None:
         pass
 
-    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/events", "headers": []}
+    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/users", "headers": []}
     with capture_logs() as lines:
-        asyncio.run(RequestLog(app)(scope, nothing, nothing))  # type: ignore[arg-type]
+        asyncio.run(door(app)(scope, nothing, nothing))  # type: ignore[arg-type]
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("request.abandoned", "info"),
         ("request", "info"),
@@ -129,5 +129,5 @@ def test_other_protocols_pass_through() -> None:
     async def nothing(*_: object) -> None:
         pass
 
-    asyncio.run(RequestLog(app)({"type": "lifespan"}, nothing, nothing))  # type: ignore[arg-type]
+    asyncio.run(door(app)({"type": "lifespan"}, nothing, nothing))  # type: ignore[arg-type]
     assert seen == ["lifespan"]

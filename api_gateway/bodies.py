@@ -1,0 +1,83 @@
+"""Bodies: read no further than the limit, and parsed as JSON that every part behind the gateway can hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from api_gateway.problems import Problem, pointer
+from api_gateway.visit import Visit
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_BATCH_BYTES = 5 * 1024 * 1024
+
+ESCAPED_NUL = b"\\u0000"
+
+
+async def read(visit: Visit, receive: Receive, *, batches: bool = False) -> bytes:
+    """The body; with `batches` one that begins as a JSON list may have MAX_BATCH_BYTES. Raises Problem 413 or 415."""
+    if visit.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Problem(
+            415, "Send the body as it is, without a Content-Encoding.", headers={"Accept-Encoding": "identity"}
+        )
+    announced = visit.headers.get(b"content-length", b"0")
+    if int(announced) > (MAX_BATCH_BYTES if batches else MAX_BODY_BYTES):  # digits: the server has parsed it
+        raise _too_large(MAX_BATCH_BYTES if batches else MAX_BODY_BYTES)
+    body, more = await _next(receive)
+    limit = MAX_BATCH_BYTES if batches and body.lstrip()[:1] == b"[" else MAX_BODY_BYTES
+    if more:
+        parts = bytearray(body)
+        while more and len(parts) <= limit:
+            part, more = await _next(receive)
+            parts += part
+        body = bytes(parts)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+def parse(body: bytes) -> Any:
+    """The JSON document. Raises Problem 400 for what is none, 422 where a string holds NUL."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"The body is not JSON: {error}." if body else "The body is empty.") from None
+    if ESCAPED_NUL in body and (place := _nul(document)) is not None:
+        raise Problem(
+            422,
+            "No text may hold NUL: not everything behind this gateway can keep it.",
+            errors=[{"detail": "must not contain NUL", "pointer": pointer(place)}],
+        )
+    return document
+
+
+async def _next(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _too_large(limit: int) -> Problem:
+    # the rest of it would have to be read before the next request on this connection
+    return Problem(413, f"The body is larger than {limit} bytes.", headers={"Connection": "close"})
+
+
+def _nul(document: Any) -> list[str | int] | None:
+    """Where the first text with NUL is; not by recursion, since JSON may be nested deeper than that goes."""
+    waiting: list[tuple[list[str | int], Any]] = [([], document)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                return place
+        elif isinstance(value, dict):
+            if any("\0" in name for name in value):
+                return place
+            waiting += [([*place, name], member) for name, member in value.items()]
+        elif isinstance(value, list):
+            waiting += [([*place, number], member) for number, member in enumerate(value)]
+    return None

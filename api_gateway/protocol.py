@@ -1,0 +1,128 @@
+"""HTTP/1.1 as the gateway speaks it: uvicorn's protocol, bounded in what it collects and for how long it waits.
+
+What is refused here never becomes a request; it is answered with a problem document like all else, and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from api_gateway.problems import Problem
+
+MAX_HEADERS = 100
+MAX_HEAD_BYTES = 32 * 1024
+MAX_TARGET_BYTES = 8 * 1024
+REQUEST_S = 10.0
+"""How long a client may take to send one request, from the first byte of its head to the last of its body."""
+
+MALFORMED = Problem(400, "This is not HTTP as RFC 9112 has it.")
+SLOW = Problem(408, f"The request was not complete after {REQUEST_S:g} s.")
+LONG_TARGET = Problem(414, f"The request's target is longer than {MAX_TARGET_BYTES} bytes.")
+LARGE_HEAD = Problem(431, f"There are more than {MAX_HEADERS} header fields, or {MAX_HEAD_BYTES} bytes of them.")
+
+log = structlog.get_logger(__name__)
+
+
+class RefusedRequestError(ValueError):
+    """Ends the parsing."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._refusal = MALFORMED
+        self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client is there; it is expected to say something."""
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._unexpect()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request: of its head no more than is allowed, however they are cut."""
+        if self._deadline is None:
+            self._expect()
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES + MAX_TARGET_BYTES:
+                self._refuse(LARGE_HEAD)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of its target."""
+        super().on_url(url)
+        if len(self.url) > MAX_TARGET_BYTES:
+            self._stop(LONG_TARGET)
+
+    def on_headers_complete(self) -> None:
+        """Its head is there."""
+        self._in_head = False
+        if len(self.headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in self.headers) > (
+            MAX_HEAD_BYTES
+        ):
+            self._stop(LARGE_HEAD)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """It is there as a whole."""
+        self._unexpect()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 uvicorn's signature
+        """The parser has stopped."""
+        self._refuse(self._refusal)
+
+    def _stop(self, refusal: Problem) -> None:
+        self._refusal = refusal
+        raise RefusedRequestError
+
+    def _expect(self) -> None:
+        self._deadline = self.loop.call_later(REQUEST_S, self._late)
+
+    def _unexpect(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        self._deadline = None
+        self._refuse(SLOW)
+
+    def _refuse(self, refusal: Problem) -> None:
+        """Answer, unless that would cut into another answer, and hang up."""
+        if self.transport.is_closing():
+            return
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, whatever uvicorn says
+        answering = cycle is not None and cycle.response_started and not cycle.response_complete
+        answered = cycle is not None and cycle.response_complete and not self._in_head
+        if not (answering or answered or self.pipeline):
+            self.transport.write(_answer(refusal))
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        log.info("request.refused", status=refusal.status)
+        self.transport.close()
+
+
+def _answer(refusal: Problem) -> bytes:
+    answer = refusal.response()
+    head = [STATUS_LINE[refusal.status], *(b"%b: %b\r\n" % field for field in answer.raw_headers)]
+    return b"".join([*head, b"connection: close\r\n\r\n", bytes(answer.body)])
