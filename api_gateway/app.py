@@ -19,7 +19,7 @@ from structlog.contextvars import bound_contextvars, clear_contextvars
 from actors.events import CONTRACTS
 from actors.routes import QUEUES, ROUTES
 from api_gateway import health, problems
-from api_gateway.routes import events, users
+from api_gateway.routes import events, user_changes, users, webhooks
 from workers import __version__
 from workers.cache import TaggedCache
 from workers.connection import connect, connect_async
@@ -69,7 +69,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.operations = Operations(connect(settings.redis), QUEUES)
     app.state.cache = TaggedCache(connect(settings.cache))
     problems.install(app)
-    for router in (health.router, events.router, users.router):
+    for router in (health.router, events.router, users.router, user_changes.router, webhooks.router):
         app.include_router(router)
     app.add_middleware(RequestLog)
     return app

@@ -1,0 +1,103 @@
+"""Webhooks of providers: believed for their signature alone, and answered once they are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from structlog.contextvars import get_contextvars
+
+from actors.billing import lemonsqueezy
+from actors.events import PaymentReceived
+from api_gateway.documents import bytes_of, decoded
+from api_gateway.problems import Problem, unauthorized
+from api_gateway.publishing import store
+from workers.event import INTERNAL_SOURCE, Event
+
+router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+log = structlog.get_logger(__name__)
+
+SIGNATURE = re.compile(r"[0-9a-f]{64}")
+CALLER = "lemonsqueezy"
+
+unknown = Counter[str]()
+"""How many webhooks of names that this version does not know came to this process, by provider."""
+
+
+class Received(BaseModel):
+    """The webhook needs not be sent again. `ignored`: its name is not one that Luna knows."""
+
+    status: str
+    duplicate: bool = False
+
+
+@router.post(
+    "/lemonsqueezy",
+    openapi_extra={
+        "parameters": [
+            {
+                "name": "X-Signature",
+                "in": "header",
+                "required": True,
+                "description": "HMAC-SHA256 of the body under a signing secret, in lower-case hexadecimal",
+                "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            }
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+    },
+    responses={
+        400: {"description": "The signature is right, and the body is no webhook"},
+        401: {"description": "The signature is missing or wrong"},
+        404: {"description": "No signing secret is set"},
+        413: {"description": "The body is too large"},
+        503: {"description": "The store cannot confirm; send the same again"},
+    },
+)
+async def receive_lemonsqueezy(request: Request) -> Received:
+    """Store a payment webhook of LemonSqueezy. The same body twice is one event."""
+    secrets: Sequence[str] = request.app.state.settings.lemonsqueezy_secrets
+    if not secrets:
+        raise Problem(404, "Not Found")  # what the framework says of a path that is not there
+    body = await _signed_body(request, secrets)
+    webhook = decoded(body)
+    name = lemonsqueezy.name_of(webhook)
+    if name is None:
+        raise Problem(400, "The body is no webhook: it has no meta.event_name.")
+    if name not in lemonsqueezy.EVENTS:
+        unknown["lemonsqueezy"] += 1
+        log.warning("webhook.unknown", provider="lemonsqueezy", name=name[:64])
+        return Received(status="ignored")
+    sha = hashlib.sha256(body).hexdigest()
+    event = Event(
+        id=sha,
+        source=f"{INTERNAL_SOURCE}webhooks/lemonsqueezy",
+        type=PaymentReceived.type,
+        data=lemonsqueezy.facts(webhook),
+        caller=CALLER,
+        correlation=get_contextvars()["correlation_id"],
+    )
+    return Received(status="accepted", duplicate=await store(request, event, sha))
+
+
+async def _signed_body(request: Request, secrets: Sequence[str]) -> bytes:
+    """The body, once its signature is verified; nothing in it is looked at before. Raises Problem 401 or 413."""
+    signatures = request.headers.getlist("X-Signature")
+    if len(signatures) != 1 or not SIGNATURE.fullmatch(signatures[0]):
+        raise _refused("malformed")
+    body = await bytes_of(request)
+    given = signatures[0].encode()
+    expected = [hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode() for secret in secrets]
+    if True not in [hmac.compare_digest(given, each) for each in expected]:  # a list: every one is compared
+        raise _refused("wrong")
+    return body
+
+
+def _refused(how: str) -> Problem:
+    log.warning("webhook.refused", provider="lemonsqueezy", signature=how)
+    return unauthorized()
