@@ -70,8 +70,11 @@ def change(connection: Connection, user_id: str, changes: dict[str, Any], now: d
     if "email" in changes:
         values["email_key"] = address_key(changes["email"])
     found = connection.execute(update(users).where(*_open(user_id)).values(**values)).rowcount > 0
-    if found:
-        _count_change(connection, user_id, now)
+    connection.execute(
+        update(user_metrics)
+        .where(user_metrics.c.user_id == user_id)
+        .values(profile_changes=user_metrics.c.profile_changes + 1, last_active_at=now)
+    )
     return found
 
 
@@ -92,14 +95,6 @@ def exists(connection: Connection, user_id: str) -> bool:
 
 def _open(user_id: str) -> tuple[ColumnElement[bool], ...]:
     return users.c.id == user_id, users.c.closed_at.is_(None)
-
-
-def _count_change(connection: Connection, user_id: str, now: datetime) -> None:
-    connection.execute(
-        update(user_metrics)
-        .where(user_metrics.c.user_id == user_id)
-        .values(profile_changes=user_metrics.c.profile_changes + 1, last_active_at=now)
-    )
 
 
 def profile(connection: Connection, user_id: str) -> dict[str, Any] | None:

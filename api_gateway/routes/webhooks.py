@@ -99,5 +99,5 @@ async def _signed_body(request: Request, secrets: Sequence[str]) -> bytes:
 
 
 def _refused(how: str) -> Problem:
-    log.warning("webhook.refused", provider="lemonsqueezy", signature=how)
+    log.info("webhook.refused", provider="lemonsqueezy", signature=how)
     return unauthorized()
