@@ -14,6 +14,7 @@ from dramatiq.middleware import (
 from jinja2 import PackageLoader
 
 from actors import cache, maintenance
+from actors.billing import actors as billing
 from actors.email import actors as email
 from actors.events import CONTRACTS
 from actors.routes import QUEUE_OF, QUEUES, ROUTES
@@ -30,7 +31,7 @@ from workers.queue.retries import Retries
 from workers.settings import Settings
 from workers.telemetry.middleware import LogContext
 
-SLICES = (users, cache, email, maintenance)
+SLICES = (users, billing, cache, email, maintenance)
 HANDLERS = tuple(handler for slice_ in SLICES for handler in slice_.HANDLERS)
 
 MAX_RETRIES = 8
@@ -70,6 +71,7 @@ def build(settings: Settings, *, lease_s: float = LEASE_S) -> dramatiq.Broker:
         templates=mail.Templates(PackageLoader("actors.email"), support=settings.email_support),
         transport=mail.transport(settings),
         sender=settings.email_from,
+        plans=settings.plans,
     )
     for handler in HANDLERS:
         handlers.declare(handler, QUEUE_OF[handler.name], broker)

@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES
-from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StringConstraints, WrapValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    StringConstraints,
+    WrapValidator,
+    model_validator,
+)
 
 from workers.contract import Contract
 
@@ -50,6 +60,8 @@ Preferences = Annotated[
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(:[A-Za-z0-9_.-]+)*$", max_length=128)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 UtcMoment = Annotated[AwareDatetime, AfterValidator(_utc)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_printable)]
+ProviderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]
 
 
 PLAIN_ADDRESS = re.compile(
@@ -99,6 +111,13 @@ class UserProfileChanged(Contract, type="user.profile_changed", external=True):
         return self.model_dump(exclude={"user_id"}, exclude_none=True)
 
 
+class UserClosed(Contract, type="user.closed", external=True):
+    """An account is to be closed: its personal data goes, its accounting stays."""
+
+    user_id: UUID
+    reason: Reason | None = None
+
+
 class UserCreated(Contract, type="user.created"):
     """A user and its metrics exist."""
 
@@ -112,6 +131,49 @@ class UserUpdated(Contract, type="user.updated"):
 
     user_id: UUID
     changed: list[str]
+
+
+class UserDeleted(Contract, type="user.deleted"):
+    """A user's personal data is gone, and its address is free."""
+
+    user_id: UUID
+
+
+class SubscriptionState(BaseModel):
+    """How a subscription is since `updated_at`, in LemonSqueezy's words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    customer_id: ProviderId
+    variant_id: ProviderId
+    status: Literal["on_trial", "active", "paused", "past_due", "unpaid", "cancelled", "expired"]
+    pause: Literal["void", "free"] | None = None
+    ends_at: UtcMoment | None = None
+    updated_at: UtcMoment
+
+
+class PaymentReceived(Contract, type="payment.received"):
+    """A verified webhook of LemonSqueezy: what it tells of which object, and how that is now if it is a subscription.
+
+    `user_id` is what the link to the checkout said, and a buyer can alter that.
+    """
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    event_name: Slug
+    object_type: ProviderId
+    object_id: ProviderId
+    user_id: UUID | None = None
+    subscription: SubscriptionState | None = None
+
+
+class SubscriptionChanged(Contract, type="subscription.changed"):
+    """A subscription has a new state; `plan` is what its user has now."""
+
+    user_id: UUID
+    subscription_id: ProviderId
+    status: Slug
+    plan: str
 
 
 class EmailRequested(Contract, type="email.requested", external=True):

@@ -6,6 +6,8 @@ from workers.event import Route
 
 USERS_CREATE = Route("users.create", queue="users")
 USERS_UPDATE = Route("users.update", queue="users")
+USERS_CLOSE = Route("users.close", queue="users")
+BILLING_APPLY = Route("billing.apply", queue="billing")
 CACHE_INVALIDATE = Route("cache.invalidate", queue="cache")
 EMAIL_DELIVER = Route("email.deliver", queue="email")
 RUN_JOB = Route("maintenance.run_job", queue="maintenance")
@@ -16,8 +18,12 @@ WORK_OPERATION = Route("maintenance.work_operation", queue="maintenance")
 ROUTES: dict[str, tuple[Route, ...]] = {
     "user.signed_up": (USERS_CREATE,),
     "user.profile_changed": (USERS_UPDATE,),
+    "user.closed": (USERS_CLOSE,),
     "user.created": (EMAIL_DELIVER, CACHE_INVALIDATE),
     "user.updated": (CACHE_INVALIDATE,),
+    "user.deleted": (CACHE_INVALIDATE,),
+    "payment.received": (BILLING_APPLY,),
+    "subscription.changed": (CACHE_INVALIDATE,),
     "email.requested": (EMAIL_DELIVER,),
     "cache.invalidation_requested": (CACHE_INVALIDATE,),
     "job.due": (RUN_JOB,),

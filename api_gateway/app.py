@@ -15,7 +15,7 @@ from api_gateway.admission import OUTSIDE
 from api_gateway.door import Door
 from api_gateway.endpoints import Endpoints
 from api_gateway.intake import Intake
-from api_gateway.routes import events, users
+from api_gateway.routes import events, user_changes, users, webhooks
 from workers import __version__
 from workers.cache import TaggedCache
 from workers.connection import connect, connect_async
@@ -74,7 +74,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.operations = Operations(connect(settings.redis), QUEUES)
     app.state.cache = TaggedCache(connect(settings.cache))
     problems.install(app)
-    for router in (health.router, events.router, users.router):
+    for router in (health.router, events.router, users.router, user_changes.router, webhooks.router):
         app.include_router(router)
     endpoints = Endpoints(
         name.removeprefix(ENDPOINT) for name in layers(settings.rate_limits) if name.startswith(ENDPOINT)

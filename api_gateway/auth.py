@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import structlog
 from fastapi import Request
@@ -39,7 +40,7 @@ async def identify(visit: Visit, state: State) -> None:
             await refuse(visit, state)
 
 
-async def refuse(visit: Visit, state: State) -> None:
+async def refuse(visit: Visit, state: State) -> NoReturn:
     """Count a credential that does not hold against its address. Raises Problem 401, or 429 beyond the limit."""
     failed = state.limits.failed(visit.address)
     if failed and not (decision := await state.limiter.take((failed,))).allowed:

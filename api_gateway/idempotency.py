@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from api_gateway.problems import Problem
 from api_gateway.visit import Visit
 
 FIELD = b"idempotency-key"
 MAX_CHARS = 200
+
+PARAMETER: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Stands for the event's id: a string in double quotes (RFC 9651). It is the caller's own, and "
+    "forgotten after 24 hours. Not for batches.",
+    "schema": {"type": "string"},
+}
+"""It, as OpenAPI describes it."""
 
 _STRING = re.compile(rb'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')  # RFC 9651, 3.3.3
 _ESCAPED = re.compile(r"\\([\"\\])")

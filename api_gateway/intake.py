@@ -18,6 +18,7 @@ from starlette.types import Receive
 
 from api_gateway import bodies, cloudevents, idempotency
 from api_gateway.admission import admit
+from api_gateway.bodies import JSON
 from api_gateway.cloudevents import Sent
 from api_gateway.problems import RETRY_AFTER_S, UNCONFIRMED, Problem, unavailable
 from api_gateway.visit import Visit
@@ -31,7 +32,6 @@ UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
 SLICE = 50
 """So many events of a batch are looked at before others get their turn."""
 
-JSON = b"application/json"
 STRUCTURED = b"application/cloudevents+json"
 BATCH = b"application/cloudevents-batch+json"
 MEDIA_TYPES = ", ".join(kind.decode() for kind in (JSON, STRUCTURED, BATCH))
@@ -81,14 +81,18 @@ class Intake:
     async def store(self, sent: Sent, visit: Visit, caller: str) -> Reply:
         """Store one event, whatever request it was made from. Raises Problem."""
         posting = admit(sent, caller, visit.correlation)
+        self._backlog_allows(posting)
+        return Reply(202, self._accepted(posting, await self.keep(posting, visit)), {})
+
+    async def keep(self, posting: Posting, visit: Visit) -> bool:
+        """Store an event that is whole; whether it was there already. Raises Problem."""
         event = posting.event
         visit.told |= {"event_id": event.id, "event_type": event.type}
-        self._backlog_allows(posting)
         (answer,) = await self._publisher.publish_all([posting])
         if (problem := _problem(posting, answer)) is not None:
             raise problem
-        visit.told["duplicate"] = answer is Outcome.DUPLICATE
-        return Reply(202, self._accepted(posting, answer), {})
+        visit.told["duplicate"] = duplicate = answer is Outcome.DUPLICATE
+        return duplicate
 
     async def _batch(self, documents: list[Any], read: Callable[[Any], Sent], visit: Visit, caller: str) -> Reply:
         results: list[Any] = [None] * len(documents)
@@ -105,14 +109,14 @@ class Intake:
         answers = await self._publisher.publish_all(list(postings.values()))
         for (place, posting), answer in zip(postings.items(), answers, strict=True):
             why = _problem(posting, answer)
-            results[place] = self._accepted(posting, answer) if why is None else _refused(why)
+            results[place] = self._accepted(posting, answer is Outcome.DUPLICATE) if why is None else _refused(why)
         return _summed_up(results, visit)
 
     def _backlog_allows(self, posting: Posting) -> None:
         if self._backlog.behind(posting.event.type):
             raise unavailable(BEHIND, id=posting.event.id, source=posting.event.source)
 
-    def _accepted(self, posting: Posting, answer: Answer) -> dict[str, Any]:
+    def _accepted(self, posting: Posting, duplicate: bool) -> dict[str, Any]:
         event = posting.event
         url = f"{self._url}/v1/events/{quote(event.id, safe='')}"
         if not posting.fresh:  # an id that the caller chose may be another source's too
@@ -122,7 +126,7 @@ class Intake:
             "source": event.source,
             "type": event.type,
             "status": "accepted",
-            "duplicate": answer is Outcome.DUPLICATE,
+            "duplicate": duplicate,
             "status_url": url,
         }
         if event.subject is not None:
@@ -132,7 +136,9 @@ class Intake:
 
 async def _document(visit: Visit, receive: Receive) -> tuple[Callable[[Any], Sent], Any]:
     """What the body holds, and what makes an event of it, or of each one if it is a list. Raises Problem."""
-    kind = _kind(visit)
+    kind = bodies.media_type(visit)
+    if kind not in {JSON, STRUCTURED, BATCH}:
+        raise Problem(415, f"Send {MEDIA_TYPES}, in UTF-8.", headers={"Accept": MEDIA_TYPES})
     document = bodies.parse(await bodies.read(visit, receive, batches=kind != STRUCTURED))
     if kind == JSON and b"ce-specversion" in visit.headers:
         if isinstance(document, list):
@@ -147,22 +153,6 @@ async def _document(visit: Visit, receive: Receive) -> tuple[Callable[[Any], Sen
 
 
 _NO_LIST = {"detail": "must be a JSON object", "pointer": ""}
-
-
-def _kind(visit: Visit) -> bytes:
-    given = visit.headers.get(b"content-type", JSON)
-    if given == JSON and not visit.repeated(b"content-type"):
-        return JSON
-    kind, _, parameters = given.partition(b";")
-    kind = kind.strip().lower()
-    if kind not in {JSON, STRUCTURED, BATCH} or not _utf_8(parameters) or visit.repeated(b"content-type"):
-        raise Problem(415, f"Send {MEDIA_TYPES}, in UTF-8.", headers={"Accept": MEDIA_TYPES})
-    return kind
-
-
-def _utf_8(parameters: bytes) -> bool:
-    charset = parameters.lower().partition(b"charset=")[2].partition(b";")[0].strip(b' \t"')
-    return charset in {b"", b"utf-8", b"utf8"}
 
 
 def _identified(sent: Sent, key: str | None) -> Sent:

@@ -11,6 +11,7 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
@@ -18,6 +19,7 @@ from workers.errors import UnavailableError
 from workers.queue.limits import MessageTooLargeError
 from workers.security.limits import Decision
 
+METHOD_NOT_ALLOWED = 405
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 MAX_ERRORS = 50  # a body of nothing but wrong fields is not answered with as many errors
@@ -130,6 +132,12 @@ def _place(error: ErrorDetails, document: Any) -> Sequence[str | int]:
     return location
 
 
+def _allowed(request: Request) -> str:
+    """The methods of a path (RFC 9110, 15.5.6): several routes may share it, and each names its own only."""
+    here = (route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(request.url.path))
+    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
+
+
 def install(app: FastAPI) -> None:
     """Answer the errors that are expected, the framework's own included, with a problem document."""
 
@@ -147,8 +155,9 @@ def install(app: FastAPI) -> None:
         return Problem(413, f"{error}.").response()
 
     @app.exception_handler(HTTPException)
-    async def framework(_request: Request, error: HTTPException) -> Response:
-        return Problem(error.status_code, str(error.detail), headers=error.headers).response()
+    async def framework(request: Request, error: HTTPException) -> Response:
+        headers = {"Allow": _allowed(request)} if error.status_code == METHOD_NOT_ALLOWED else error.headers
+        return Problem(error.status_code, str(error.detail), headers=headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def parameters(_request: Request, error: RequestValidationError) -> Response:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import httpx
 from starlette.datastructures import State
@@ -21,8 +21,12 @@ from starlette.types import ASGIApp
 from api_gateway.app import create_app
 from api_gateway.door import Door
 from api_gateway.endpoints import Endpoints
+from api_gateway.intake import Intake
 from tests.servers import eventually, free_port
 from workers.database import Database
+from workers.errors import UnavailableError
+from workers.queue.backlog import Backlog
+from workers.queue.publisher import Answer, AsyncPublisher, Posting
 from workers.security.addresses import Proxies
 from workers.security.callers import Caller, InvalidCredentialError
 from workers.security.limits import Bucket, Decision, Limits
@@ -82,6 +86,16 @@ def door(app: ASGIApp, limits: str = "off", standing: Standing | None = None) ->
     return Door(app, state=state(limits, standing), endpoints=Endpoints([]), secure=False)
 
 
+class _Away:
+    async def publish_all(self, postings: Sequence[Posting]) -> list[Answer]:
+        return [UnavailableError("Redis", "Error 111 connecting to redis.internal") for _ in postings]
+
+
+class _Calm:
+    def behind(self, _type: str) -> bool:
+        return False
+
+
 class Gateway:
     """The whole application, lifespan included; requests reach it without a network."""
 
@@ -101,6 +115,10 @@ class Gateway:
         self._runner.run(self._client.aclose())
         self._runner.run(self._lifespan.__aexit__(None, None, None))
         self._runner.close()
+
+    def lose_the_store(self) -> None:
+        """From now on nothing can be stored."""
+        self.app.state.intake = Intake(cast("AsyncPublisher", _Away()), cast("Backlog", _Calm()), "http://gateway")
 
     def call(self, method: str, url: str, **options: Any) -> httpx.Response:
         return self._runner.run(self._client.request(method, url, **options))

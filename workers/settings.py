@@ -29,6 +29,10 @@ from workers.errors import SettingsError
 MIN_SECRET_LETTERS = 10  # different ones; 32 random bytes in hexadecimal have 14 of the 16, nearly always
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash output
 
+SIGNING_SECRET_CHARS = (6, 40)
+"""docs.lemonsqueezy.com/help/webhooks: what its form takes"""
+PLAN_OF_VARIANT = r"[0-9]{1,20}:[a-z][a-z0-9_-]{0,63}"
+
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel")
 
 Network = IPv4Network | IPv6Network
@@ -83,6 +87,10 @@ class Settings(BaseSettings):
     """how many requests in what time, for each layer; off disables"""
     trusted_proxies: str | None = Field(None, alias="LUNA_TRUSTED_PROXIES")
     """addresses and networks whose X-Forwarded-For is believed, separated by commas"""
+    lemonsqueezy_webhook_secret: SecretStr | None = Field(None, alias="LEMONSQUEEZY_WEBHOOK_SECRET")
+    """signing secrets of payment webhooks, separated by commas: each is good; no webhooks if unset"""
+    lemonsqueezy_plans: str = Field("", alias="LEMONSQUEEZY_PLANS")
+    """what each variant that is or was sold stands for, the smallest plan first: variant_id:plan,…"""
     public_url: str | None = Field(None, alias="LUNA_PUBLIC_URL")
     """for links in e-mails and status URLs; http://{host}:{port} if unset"""
 
@@ -133,6 +141,26 @@ class Settings(BaseSettings):
         if any(len(key.encode()) < MIN_SECRET_BYTES for key in keys):
             raise ValueError(f"each key must be at least {MIN_SECRET_BYTES} bytes long")
         return value
+
+    @field_validator("lemonsqueezy_webhook_secret")
+    @classmethod
+    def _signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        least, most = SIGNING_SECRET_CHARS
+        keys = value.get_secret_value().split(",") if value else []
+        if any(not least <= len(key) <= most for key in keys):
+            raise ValueError(f"each secret must have {least} to {most} characters, as LemonSqueezy has it")
+        return value
+
+    @field_validator("lemonsqueezy_plans")
+    @classmethod
+    def _variants(cls, value: str) -> str:
+        pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
+        if not all(re.fullmatch(PLAN_OF_VARIANT, pair) for pair in pairs):
+            raise ValueError("must be pairs of a variant's number and a plan's name, such as 12345:pro,12346:team")
+        variants = [pair.partition(":")[0] for pair in pairs]
+        if len(variants) != len(set(variants)):
+            raise ValueError("names a variant twice")
+        return ",".join(pairs)
 
     @field_validator("smtp_url")
     @classmethod
@@ -196,6 +224,14 @@ class Settings(BaseSettings):
                 raise ValueError("JWT_SECRET: is too easily guessed; `openssl rand -hex 32` makes a good one")
         return self
 
+    @model_validator(mode="after")
+    def _strong_signing_secret(self) -> Settings:
+        if self.production and any(len(set(key)) < MIN_SECRET_LETTERS for key in self.lemonsqueezy_secrets):
+            raise ValueError(
+                "LEMONSQUEEZY_WEBHOOK_SECRET: is too easily guessed; `openssl rand -hex 20` makes a good one"
+            )
+        return self
+
     @property
     def production(self) -> bool:
         """Whether this is not a developer's machine."""
@@ -223,6 +259,17 @@ class Settings(BaseSettings):
     def proxies(self) -> tuple[Network, ...]:
         """The networks whose X-Forwarded-For is believed."""
         return _networks(self.trusted_proxies) if self.trusted_proxies else ()
+
+    @property
+    def lemonsqueezy_secrets(self) -> tuple[str, ...]:
+        """The signing secrets of payment webhooks; none while there are to be no webhooks."""
+        value = self.lemonsqueezy_webhook_secret
+        return tuple(value.get_secret_value().split(",")) if value else ()
+
+    @property
+    def plans(self) -> dict[str, str]:
+        """The plan of each variant, from the smallest to the greatest."""
+        return dict(pair.split(":") for pair in self.lemonsqueezy_plans.split(",") if pair)
 
     @property
     def redis(self) -> str:

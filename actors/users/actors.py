@@ -1,10 +1,10 @@
-"""What happens to users: created with their metrics, and changed, each in one transaction."""
+"""What happens to users: created with their metrics, changed, and closed, each in one transaction."""
 
 from __future__ import annotations
 
 from sqlalchemy.exc import IntegrityError
 
-from actors.events import UserCreated, UserProfileChanged, UserSignedUp, UserUpdated
+from actors.events import UserClosed, UserCreated, UserDeleted, UserProfileChanged, UserSignedUp, UserUpdated
 from actors.users import store, tags
 from workers.errors import PermanentError
 from workers.handlers import Work, handler
@@ -39,9 +39,21 @@ def update(data: UserProfileChanged, work: Work) -> None:
     except IntegrityError:
         raise PermanentError("another user has this e-mail address") from None
     if not found:
-        raise PermanentError(f"there is no user {data.user_id}")
+        gone = store.exists(work.connection, str(data.user_id))
+        raise PermanentError(f"user {data.user_id} is closed" if gone else f"there is no user {data.user_id}")
     work.invalidate(tags.of_user(data.user_id))
     work.publish(UserUpdated(user_id=data.user_id, changed=sorted(changes)))
 
 
-HANDLERS = (create, update)
+@handler("users.close")
+def close(data: UserClosed, work: Work) -> None:
+    """Take the personal data away and keep the accounting. Closing a closed user is done already."""
+    if not store.close(work.connection, str(data.user_id), work.now):
+        if not store.exists(work.connection, str(data.user_id)):
+            raise PermanentError(f"there is no user {data.user_id}")
+        return
+    work.invalidate(tags.of_user(data.user_id))
+    work.publish(UserDeleted(user_id=data.user_id))
+
+
+HANDLERS = (create, update, close)

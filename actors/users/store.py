@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Connection, ForeignKey, Integer, String, Table, insert, select, update
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    insert,
+    select,
+    update,
+)
 
 from workers.database import Moment, metadata
 
@@ -19,6 +31,7 @@ users = Table(
     Column("preferences", JSON, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("closed_at", Moment),
 )
 
 user_metrics = Table(
@@ -52,11 +65,11 @@ def create(connection: Connection, *, user_id: str, email: str, name: str, prefe
 
 
 def change(connection: Connection, user_id: str, changes: dict[str, Any], now: datetime) -> bool:
-    """Set fields of a profile and count the change; whether the user exists. Raises like `create`."""
+    """Set fields of a profile and count the change; whether there is such an open user. Raises like `create`."""
     values = {**changes, "updated_at": now}
     if "email" in changes:
         values["email_key"] = address_key(changes["email"])
-    found = connection.execute(update(users).where(users.c.id == user_id).values(**values)).rowcount > 0
+    found = connection.execute(update(users).where(*_open(user_id)).values(**values)).rowcount > 0
     connection.execute(
         update(user_metrics)
         .where(user_metrics.c.user_id == user_id)
@@ -65,9 +78,28 @@ def change(connection: Connection, user_id: str, changes: dict[str, Any], now: d
     return found
 
 
+def close(connection: Connection, user_id: str, now: datetime) -> bool:
+    """Take a user's personal data away, for good; whether it was open. Its id, times and metrics stay.
+
+    The address is free again: what stands in its place can be no address.
+    """
+    gone = {"email": "", "email_key": f"closed:{user_id}", "name": "", "preferences": {}}
+    closing = update(users).where(*_open(user_id)).values(**gone, updated_at=now, closed_at=now)
+    return connection.execute(closing).rowcount > 0
+
+
+def exists(connection: Connection, user_id: str) -> bool:
+    """Whether there is such a user, open or closed."""
+    return connection.execute(select(users.c.id).where(users.c.id == user_id)).first() is not None
+
+
+def _open(user_id: str) -> tuple[ColumnElement[bool], ...]:
+    return users.c.id == user_id, users.c.closed_at.is_(None)
+
+
 def profile(connection: Connection, user_id: str) -> dict[str, Any] | None:
-    """What a user looks like from outside: chosen fields, times in ISO 8601; None when there is no such user."""
-    row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
+    """What a user looks like from outside: chosen fields, times in ISO 8601; None when there is no such open user."""
+    row = connection.execute(select(users).where(*_open(user_id))).one_or_none()
     if row is None:
         return None
     return {
@@ -78,3 +110,12 @@ def profile(connection: Connection, user_id: str) -> dict[str, Any] | None:
         "created_at": row.created_at.isoformat(),
         "updated_at": row.updated_at.isoformat(),
     }
+
+
+def metrics(connection: Connection, user_id: str) -> dict[str, Any] | None:
+    """What is counted about a user; None when there is no such open user, as for the profile."""
+    query = select(user_metrics).join(users).where(*_open(user_id))
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    return {"profile_changes": row.profile_changes, "last_active_at": row.last_active_at.isoformat()}

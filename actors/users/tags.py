@@ -11,3 +11,8 @@ def of_user(user_id: object) -> str:
 def profile(user_id: object) -> str:
     """The cache key of the profile."""
     return f"user:{user_id}:profile"
+
+
+def metrics(user_id: object) -> str:
+    """The cache key of the counters."""
+    return f"user:{user_id}:metrics"

@@ -11,6 +11,7 @@ from structlog.contextvars import bind_contextvars
 from api_gateway.admission import OUTSIDE
 from api_gateway.auth import authenticate, needs
 from api_gateway.cloudevents import Identifier, PostedEvent, SourceUri
+from api_gateway.idempotency import PARAMETER
 from api_gateway.intake import MAX_BATCH
 from api_gateway.problems import Problem
 from workers.operations import EventTrace, Operations
@@ -69,14 +70,6 @@ BODY: dict[str, Any] = {
         "application/cloudevents-batch+json": {"schema": {"type": "array", "maxItems": MAX_BATCH, "items": CLOUD}},
     },
 }
-KEY: dict[str, Any] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "Stands for the event's id: a string in double quotes (RFC 9651). It is the caller's own, and "
-    "forgotten after 24 hours. Not for batches.",
-    "schema": {"type": "string"},
-}
 
 
 @router.post(
@@ -84,7 +77,7 @@ KEY: dict[str, Any] = {
     status_code=202,
     response_model=Accepted | list[Accepted],
     response_model_exclude_none=True,
-    openapi_extra={"requestBody": BODY, "parameters": [KEY]},
+    openapi_extra={"requestBody": BODY, "parameters": [PARAMETER]},
     dependencies=[Depends(needs("events:write"))],
     responses={
         207: {

@@ -46,10 +46,16 @@ def test_an_error_is_a_problem_document(
 
 
 @pytest.mark.parametrize(
-    ("path", "allowed"), [("/v1/events", "POST"), ("/v1/events/1", "GET"), (f"/v1/users/{USER}", "GET")]
+    ("path", "allowed"),
+    [
+        ("/v1/events", "POST"),
+        ("/v1/events/1", "GET"),
+        (f"/v1/users/{USER}", "DELETE, GET, HEAD, PATCH"),
+        (f"/v1/users/{USER}/metrics", "GET, HEAD"),
+    ],
 )
 def test_a_wrong_method_is_told_which_are_allowed(gateway: Gateway, path: str, allowed: str) -> None:
-    assert gateway.call("PATCH", path, headers=ADA).headers["Allow"] == allowed
+    assert gateway.call("PUT", path, headers=ADA).headers["Allow"] == allowed
 
 
 def test_an_unexpected_error_says_nothing_of_itself(gateway: Gateway) -> None:

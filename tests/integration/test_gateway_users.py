@@ -41,6 +41,7 @@ def test_a_profile_holds_the_chosen_fields_and_no_other(gateway: Gateway, user: 
         "email": "Ada@example.com",
         "name": "Ada",
         "preferences": {"theme": "dark"},
+        "plan": "free",
         "created_at": NOW.isoformat(),
         "updated_at": NOW.isoformat(),
     }

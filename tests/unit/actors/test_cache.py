@@ -16,6 +16,8 @@ ADA, BOB = "0b5a4c1e-8a52-4f0e-9d0a-6f7f3c6f1a11", "7d3f1c52-6b0e-4f57-8a53-1d1f
 EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("user.created", {"user_id": ADA, "email": "ada@example.org", "name": "Ada"}),
     ("user.updated", {"user_id": ADA, "changed": ["name"]}),
+    ("user.deleted", {"user_id": ADA}),
+    ("subscription.changed", {"user_id": ADA, "subscription_id": "7", "status": "active", "plan": "pro"}),
     ("cache.invalidation_requested", {"user_id": ADA}),
     ("cache.invalidation_requested", {"tags": [f"user:{ADA}"]}),
     ("cache.invalidation_requested", {"tags": ["plans", f"user:{ADA}"], "user_id": BOB}),

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from actors.users import store as table
 from actors.users import tags
-from actors.users.actors import create, update
+from actors.users.actors import close, create, update
 from tests.builders import an_event, business, waiting
 from workers.cache import TaggedCache
 from workers.database import Database
@@ -36,6 +36,10 @@ def signed_up(user_id: str | None = ADA, email: str = "Ada@example.org", **data:
 
 def changed(user_id: str = ADA, **data: Any) -> Event:
     return an_event("user.profile_changed", {"user_id": user_id, **data})
+
+
+def closed(user_id: str = ADA, **data: Any) -> Event:
+    return an_event("user.closed", {"user_id": user_id, **data})
 
 
 def profile(database: Database, user_id: str = ADA) -> dict[str, Any]:
@@ -183,3 +187,72 @@ def test_after_a_change_the_cache_gives_the_new_profile(
     assert cached() == "Ada"
     handlers.run(update, changed(name="Ada L."))
     assert cached() == "Ada L."
+
+
+def test_a_closed_user_has_lost_its_personal_data_and_kept_its_accounting(
+    handlers: Handlers, database: Database
+) -> None:
+    handlers.run(create, signed_up(preferences={"news": True}))
+    handlers.run(update, changed(name="Ada L."))
+    began = profile(database)["created_at"]
+    handlers.run(close, closed(reason="moved away"))
+    with database.read() as connection:
+        row = connection.execute(select(table.users)).one()
+        assert (table.profile(connection, ADA), table.metrics(connection, ADA)) == (None, None)
+    assert (row.id, row.created_at.isoformat(), row.closed_at) == (ADA, began, row.updated_at)
+    assert (row.email, row.name, row.preferences) == ("", "", {})
+    assert "example" not in row.email_key
+    assert changes(database) == 1
+
+
+def test_a_closed_user_is_announced_once_and_its_cache_is_stale(
+    handlers: Handlers, database: Database, store: redis.Redis
+) -> None:
+    def cached() -> Any:
+        with database.read() as connection:
+            read = TaggedCache(store).read(
+                tags.profile(ADA), [tags.of_user(ADA)], lambda: table.profile(connection, ADA)
+            )
+        return read.value
+
+    handlers.run(create, signed_up())
+    assert cached()["name"] == "Ada"
+    for queue in ("email", "cache"):
+        store.delete(f"luna:{{{queue}}}:stream")
+    for _ in range(2):  # another event each: closing what is closed is done already
+        handlers.run(close, closed())
+    assert cached() is None
+    (event,) = waiting(store, "cache")
+    assert (event.type, event.data) == ("user.deleted", {"user_id": ADA})
+
+
+def test_the_address_of_a_closed_user_is_free_and_its_id_is_not(handlers: Handlers, database: Database) -> None:
+    handlers.run(create, signed_up())
+    handlers.run(create, signed_up(BOB, "bob@example.org"))
+    handlers.run(close, closed())
+    handlers.run(close, closed(BOB))
+    with pytest.raises(PermanentError, match="exists already"):
+        handlers.run(create, signed_up(ADA, "new@example.org"))
+    handlers.run(create, signed_up("c" * 8 + ADA[8:]))
+    assert rows(database) == (3, 3)
+
+
+def test_a_closed_user_does_not_change(handlers: Handlers, database: Database) -> None:
+    handlers.run(create, signed_up())
+    handlers.run(close, closed())
+    with pytest.raises(PermanentError, match=rf"^user {ADA} is closed$"):
+        handlers.run(update, changed(name="Ada", email="ada@example.org"))
+    assert changes(database) == 0
+
+
+def test_nobody_cannot_be_closed(handlers: Handlers) -> None:
+    with pytest.raises(PermanentError, match=rf"^there is no user {BOB}$"):
+        handlers.run(close, closed(BOB))
+
+
+def test_metrics_tell_how_often_and_when(handlers: Handlers, database: Database) -> None:
+    handlers.run(create, signed_up())
+    handlers.run(update, changed(name="Ada L."))
+    with database.read() as connection:
+        counted = table.metrics(connection, ADA)
+    assert counted == {"profile_changes": 1, "last_active_at": profile(database)["updated_at"]}

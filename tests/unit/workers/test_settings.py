@@ -36,6 +36,14 @@ def setenv(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("JWT_SECRET", "s" * 31),
         ("JWT_SECRET", f"{SECRET},short"),
         ("JWT_SECRET", f"{SECRET},"),
+        ("LEMONSQUEEZY_WEBHOOK_SECRET", "short"),
+        ("LEMONSQUEEZY_WEBHOOK_SECRET", "x" * 41),
+        ("LEMONSQUEEZY_WEBHOOK_SECRET", "long-enough,"),
+        ("LEMONSQUEEZY_PLANS", "pro"),
+        ("LEMONSQUEEZY_PLANS", "1:pro,two:team"),
+        ("LEMONSQUEEZY_PLANS", "1:pro:team"),
+        ("LEMONSQUEEZY_PLANS", "1:Pro"),
+        ("LEMONSQUEEZY_PLANS", "1:pro,1:team"),
         ("LUNA_PUBLIC_URL", "foo"),
         ("LUNA_PUBLIC_URL", "ftp://luna"),
         ("LUNA_DURABILITY", "replica:0"),
@@ -66,6 +74,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
     ("name", "value"),
     [
         ("JWT_SECRET", "hunter2"),
+        ("LEMONSQUEEZY_WEBHOOK_SECRET", "hunter2" * 6),
         ("REDIS_URL", "ftp://me:hunter2@host"),
         ("REDIS_URL", "redis://:hunter2/x@host"),
         ("DATABASE_URL", "ftp://me:hunter2@host/name"),
@@ -182,3 +191,22 @@ def test_the_gateway_is_reached_from_this_machine_wherever_it_listens(
 ) -> None:
     setenv.setenv("LUNA_HOST", host)
     assert load().local_url == url
+
+
+def test_production_refuses_a_signing_secret_that_is_easily_guessed(setenv: pytest.MonkeyPatch) -> None:
+    for name, value in {**PRODUCTION, "LEMONSQUEEZY_WEBHOOK_SECRET": "1f0c7a52b9d34e6890ab,secret"}.items():
+        setenv.setenv(name, value)
+    with pytest.raises(SettingsError, match=r"^LEMONSQUEEZY_WEBHOOK_SECRET: is too easily guessed"):
+        load()
+
+
+def test_plans_are_read_from_the_smallest_to_the_greatest(setenv: pytest.MonkeyPatch) -> None:
+    assert load().plans == {}
+    setenv.setenv("LEMONSQUEEZY_PLANS", "9:basic, 10:basic,3:pro_max,")
+    assert list(load().plans.items()) == [("9", "basic"), ("10", "basic"), ("3", "pro_max")]
+
+
+def test_every_signing_secret_is_kept(setenv: pytest.MonkeyPatch) -> None:
+    assert load().lemonsqueezy_secrets == ()
+    setenv.setenv("LEMONSQUEEZY_WEBHOOK_SECRET", "secret-1,secret-2")
+    assert load().lemonsqueezy_secrets == ("secret-1", "secret-2")
