@@ -6,7 +6,7 @@ Types are past facts; a wire name never changes its meaning.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, EmailStr, Field, StringConstraints, model_validator
@@ -44,9 +44,13 @@ Tag = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(:[A-Za-z0-9_.-
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 UtcMoment = Annotated[AwareDatetime, AfterValidator(_utc)]
 
+A_USER = "8c0b4d3e-2f5a-4f5e-9d0c-6a1f7be2c9d4"
+
 
 class UserSignedUp(Contract, type="user.signed_up", external=True):
     """Somebody signed up. Without a `user_id` one is derived from the event's source and id."""
+
+    example: ClassVar = {"email": "ada@example.com", "name": "Ada Lovelace"}
 
     user_id: UUID | None = None
     email: Address
@@ -56,6 +60,8 @@ class UserSignedUp(Contract, type="user.signed_up", external=True):
 
 class UserProfileChanged(Contract, type="user.profile_changed", external=True):
     """A user wants these fields changed; absent ones stay. `preferences` are replaced as a whole."""
+
+    example: ClassVar = {"user_id": A_USER, "name": "Ada King"}
 
     user_id: UUID
     name: Name | None = None
@@ -76,6 +82,8 @@ class UserProfileChanged(Contract, type="user.profile_changed", external=True):
 class UserCreated(Contract, type="user.created"):
     """A user and its metrics exist."""
 
+    example: ClassVar = {"user_id": A_USER, "email": "ada@example.com", "name": "Ada Lovelace"}
+
     user_id: UUID
     email: Address
     name: Name
@@ -84,12 +92,16 @@ class UserCreated(Contract, type="user.created"):
 class UserUpdated(Contract, type="user.updated"):
     """These fields of a user have new values."""
 
+    example: ClassVar = {"user_id": A_USER, "changed": ["name"]}
+
     user_id: UUID
     changed: list[str]
 
 
 class EmailRequested(Contract, type="email.requested", external=True):
     """Somebody is to get an e-mail made from a template."""
+
+    example: ClassVar = {"to": "ada@example.com", "template": "welcome", "params": {"name": "Ada"}}
 
     to: Address
     template: Slug
@@ -99,6 +111,8 @@ class EmailRequested(Contract, type="email.requested", external=True):
 
 class CacheInvalidationRequested(Contract, type="cache.invalidation_requested", external=True):
     """What is cached under these tags, or about this user, is stale."""
+
+    example: ClassVar = {"user_id": A_USER}
 
     tags: Annotated[list[Tag], Field(max_length=100)] = []
     user_id: UUID | None = None
@@ -113,6 +127,8 @@ class CacheInvalidationRequested(Contract, type="cache.invalidation_requested", 
 class JobDue(Contract, type="job.due"):
     """A periodic job's time has come."""
 
+    example: ClassVar = {"job": "nightly", "fire_time": "2026-01-31T03:00:00Z", "tasks": ["purge_receipts"]}
+
     job: Slug
     fire_time: UtcMoment
     tasks: list[Slug]
@@ -121,6 +137,8 @@ class JobDue(Contract, type="job.due"):
 class JobTaskDue(Contract, type="job.task_due"):
     """One task of a periodic job is to be run."""
 
+    example: ClassVar = {"job": "nightly", "fire_time": "2026-01-31T03:00:00Z", "task": "purge_receipts"}
+
     job: Slug
     fire_time: UtcMoment
     task: Slug
@@ -128,6 +146,8 @@ class JobTaskDue(Contract, type="job.task_due"):
 
 class OperationSliceDue(Contract, type="operation.slice_due"):
     """A part of an operator's bulk operation is to be worked off."""
+
+    example: ClassVar = {"operation_id": "0b8f3a52-6a0e-4f0e-9f6f-1d4a3c1b7e11"}
 
     operation_id: UUID
 

@@ -18,14 +18,15 @@ from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from actors.events import CONTRACTS
 from actors.routes import QUEUES, ROUTES
-from api_gateway import health, problems
-from api_gateway.routes import events, users
+from api_gateway import docs, health, problems
+from api_gateway.methods import HeadAsGet
+from api_gateway.routes import events, ops, users
 from workers import __version__
 from workers.cache import TaggedCache
 from workers.connection import connect, connect_async
 from workers.database import Database
 from workers.operations import Operations
-from workers.queue.publisher import AsyncPublisher
+from workers.queue.publisher import AsyncPublisher, Publisher
 from workers.queue.server import Watch
 from workers.security.tokens import Tokens
 from workers.settings import Settings
@@ -53,24 +54,25 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         database.close()
         log.info("gateway.stopped")
 
-    open_docs = not settings.production
     app = FastAPI(
         title="Luna",
         version=__version__,
         description="Event backbone: post an event, follow it to its end.",
         lifespan=lifespan,
-        docs_url="/docs" if open_docs else None,
-        redoc_url=None,
-        openapi_url="/openapi.json" if open_docs else None,
+        openapi_url=None,  # and so neither the framework's pages, which load scripts from other hosts
+        redirect_slashes=False,
     )
     app.state.settings = settings
     app.state.database = database
     app.state.tokens = Tokens(settings.jwt_secrets, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
-    app.state.operations = Operations(connect(settings.redis), QUEUES)
+    client = connect(settings.redis)
+    app.state.operations = Operations(client, QUEUES, database, Publisher(client, ROUTES))
     app.state.cache = TaggedCache(connect(settings.cache))
     problems.install(app)
-    for router in (health.router, events.router, users.router):
+    for router in (health.router, events.router, users.router, ops.router):
         app.include_router(router)
+    docs.install(app, public=not settings.production)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog)
     return app
 

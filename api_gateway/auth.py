@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from fastapi import Request
@@ -27,13 +27,20 @@ def authenticate(request: Request) -> Caller:
         raise unauthorized() from None
 
 
-def needs(scope: str) -> Callable[[Request], Caller]:
+@dataclass(frozen=True)
+class Needs:
     """A dependency: the caller, who holds `scope`. Raises Problem 401 or 403."""
 
-    def authorized(request: Request) -> Caller:
+    scope: str
+
+    def __call__(self, request: Request) -> Caller:
+        """The caller."""
         caller = authenticate(request)
-        if not caller.may(scope):
-            raise Problem(403, f"This needs the scope {scope}.")
+        if not caller.may(self.scope):
+            raise Problem(403, f"This needs the scope {self.scope}.")
         return caller
 
-    return authorized
+
+def needs(scope: str) -> Needs:
+    """The dependency of a route that needs the scope; the OpenAPI document tells it."""
+    return Needs(scope)

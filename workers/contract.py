@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -10,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 class Contract(BaseModel):
     """What an event's `data` holds. Subclasses name their wire type: `class Paid(Contract, type="order.paid")`.
 
-    `external` says whether callers may post it; `terminal` that it deliberately goes to no actor.
+    `external` says whether callers may post it; `terminal` that it deliberately goes to no actor. `example` is data
+    that holds, as JSON: the catalogue shows it, and `luna up` in its first `curl`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -18,6 +20,7 @@ class Contract(BaseModel):
     type: ClassVar[str]
     external: ClassVar[bool] = False
     terminal: ClassVar[bool] = False
+    example: ClassVar[Mapping[str, Any]]
 
     def __init_subclass__(
         cls,

@@ -46,7 +46,7 @@ def test_an_error_is_a_problem_document(
 
 
 @pytest.mark.parametrize(
-    ("path", "allowed"), [("/v1/events", "POST"), ("/v1/events/1", "GET"), (f"/v1/users/{USER}", "GET")]
+    ("path", "allowed"), [("/v1/events", "POST"), ("/v1/events/1", "GET, HEAD"), (f"/v1/users/{USER}", "GET, HEAD")]
 )
 def test_a_wrong_method_is_told_which_are_allowed(gateway: Gateway, path: str, allowed: str) -> None:
     assert gateway.call("PATCH", path, headers=ADA).headers["Allow"] == allowed

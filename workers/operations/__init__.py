@@ -25,7 +25,7 @@ from workers.queue.graveyard import Filter, Found, Graveyard, event_of
 from workers.queue.inspection import QueueState, WorkerState
 from workers.queue.publisher import Publisher
 
-__all__ = ["EventTrace", "Filter", "Found", "Operations", "QueueState", "WorkerState"]
+__all__ = ["EventTrace", "Filter", "Found", "Operations", "QueueState", "WorkerState", "event_of"]
 
 CURSOR = re.compile(r"[0-9]{1,16}\.")
 """How the cursor of a dead letter begins: with when it died, ms since the epoch."""

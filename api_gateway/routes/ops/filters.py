@@ -1,0 +1,43 @@
+"""Which dead letters: the same fields in the query of a listing and in the body of a bulk operation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from workers import durations
+from workers.operations import Filter
+
+MAX_TEXT = 200
+
+
+def _readable(text: str) -> str:
+    durations.since_ms(text)
+    return text
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Since = Annotated[
+    str,
+    Field(max_length=40, description="Only those that died since: 30m, 12h, 7d, or a moment of RFC 3339"),
+    AfterValidator(_readable),
+]
+
+
+class Wanted(BaseModel):
+    """Which dead letters; what is absent does not narrow them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queue: Text | None = None
+    actor: Text | None = None
+    error: Annotated[Text | None, Field(description="What stands in the last error")] = None
+    reason: Annotated[Text | None, Field(description="Why it died", examples=["failed", "permanent"])] = None
+    fingerprint: Annotated[Text | None, Field(description="What letters of one cause have in common")] = None
+    since: Since | None = None
+
+    def filter(self) -> Filter:
+        """As the operator API takes it."""
+        since_ms = durations.since_ms(self.since) if self.since else 0
+        return Filter(self.queue, self.actor, self.reason, self.fingerprint, self.error, since_ms)
