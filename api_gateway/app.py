@@ -68,6 +68,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     client = connect(settings.redis)
     app.state.operations = Operations(client, QUEUES, database, Publisher(client, ROUTES))
     app.state.cache = TaggedCache(connect(settings.cache))
+    app.state.probes = health.probes(app)
     problems.install(app)
     for router in (health.router, events.router, users.router, ops.router):
         app.include_router(router)
