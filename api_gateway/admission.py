@@ -9,7 +9,16 @@ from uuid import uuid4, uuid5
 
 import orjson
 from fastapi import Request
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from actors.events import CONTRACTS
 from api_gateway.problems import Problem, invalid
@@ -34,6 +43,12 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("must be within the years 1 to 9999 in UTC") from None
 
 
+def _text(moment: Any) -> Any:
+    if isinstance(moment, str) and "-" in moment:
+        return moment
+    raise ValueError("must be a moment in RFC 3339")  # pydantic would take a number for seconds, or ms
+
+
 class PostedEvent(BaseModel):
     """An event as a caller posts it. Absent parts are filled in: id at random, source from the caller, time now."""
 
@@ -44,7 +59,7 @@ class PostedEvent(BaseModel):
     id: Identifier | None = None
     source: SourceUri | None = None
     subject: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    time: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+    time: Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_in_utc)] | None = None
 
 
 async def body_of(request: Request) -> bytes:

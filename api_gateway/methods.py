@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PARAMETER = re.compile(r"\{[^}]*\}")
 
 
 class HeadAsGet:
@@ -32,11 +36,14 @@ class HeadAsGet:
 
 
 def allowed(app: FastAPI, path: str) -> str:
-    """The `Allow` of a path: the methods of all its routes, where the framework tells those of the first."""
-    found = {
-        method
-        for route in iter_route_contexts(app.routes)
-        if route.methods and route.path_regex.fullmatch(path)
-        for method in route.methods
-    }
+    """The `Allow` of a path: the methods of all its routes, where the framework tells those of the first.
+
+    A parameter may hold slashes: of routes that match the path in several ways, those count that say most of it.
+    """
+    by_length: dict[int, set[str]] = {}
+    for route in iter_route_contexts(app.routes):
+        if route.methods and route.path_regex.fullmatch(path):
+            said = len(PARAMETER.sub("", str(route.path_format)))
+            by_length.setdefault(said, set()).update(route.methods)
+    found = by_length[max(by_length)] if by_length else set()
     return ", ".join(sorted(found | {"HEAD"} if "GET" in found else found))

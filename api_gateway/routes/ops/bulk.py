@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api_gateway.bodies import REFUSALS, Responses, body, documented
 from api_gateway.problems import Problem
@@ -18,8 +18,15 @@ from workers.operations.bulk import Kind, Progress, State
 router = APIRouter(prefix="/v1/ops")
 
 
+def _wants_something(schema: dict[str, Any]) -> None:
+    narrowed = [{"required": [name], "properties": {name: {"type": "string"}}} for name in Wanted.model_fields]
+    schema["anyOf"] = [*narrowed, {"required": ["all"], "properties": {"all": {"const": True}}}]
+
+
 class Many(Wanted):
     """Which dead letters, and how fast."""
+
+    model_config = ConfigDict(json_schema_extra=_wants_something)
 
     all: Annotated[bool, Field(description="Needed where nothing narrows them: all of them are meant")] = False
     rate: Annotated[float, Field(ge=0, le=1_000_000, description="At most this many per second; 0 for no limit")] = 0

@@ -15,14 +15,12 @@ from api_gateway.routes.ops.letters import DeadLetter, LettersPage, summary, who
 
 router = APIRouter(prefix="/v1/ops/dead")
 
-MAX_CURSOR = 500
-
 
 class Listing(Wanted):
     """Which page of them."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Annotated[str | None, Field(max_length=MAX_CURSOR, description="`next` of the page before")] = None
+    cursor: Annotated[str | None, Field(pattern=r"^[0-9]{1,16}\.", description="`next` of the page before")] = None
 
 
 class Edit(BaseModel):

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from workers import durations
+from workers.durations import DURATION, since_ms
 from workers.operations import Filter
 
 MAX_TEXT = 200
 
 
 def _readable(text: str) -> str:
-    durations.since_ms(text)
+    since_ms(text)
     return text
 
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 Since = Annotated[
     str,
-    Field(max_length=40, description="Only those that died since: 30m, 12h, 7d, or a moment of RFC 3339"),
     AfterValidator(_readable),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": f"^{DURATION}$"}, {"type": "string", "format": "date-time"}],
+            "description": "Only those that died in the last 30m, 12h, 7d, or since a moment",
+        }
+    ),
 ]
 
 
@@ -39,5 +44,5 @@ class Wanted(BaseModel):
 
     def filter(self) -> Filter:
         """As the operator API takes it."""
-        since_ms = durations.since_ms(self.since) if self.since else 0
-        return Filter(self.queue, self.actor, self.reason, self.fingerprint, self.error, since_ms)
+        since = since_ms(self.since) if self.since else 0
+        return Filter(self.queue, self.actor, self.reason, self.fingerprint, self.error, since)
