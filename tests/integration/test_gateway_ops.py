@@ -321,7 +321,13 @@ def test_a_bulk_is_stopped(gateway: Gateway, graves: Graves) -> None:
     assert get(gateway, location) == stopped
 
 
-@pytest.mark.parametrize("body", [None, {}, {"rate": 5}, {"dry_run": True}])
+def test_a_bulk_since_before_all_time_is_one_of_all_that_was_asked_for(gateway: Gateway, graves: Graves) -> None:
+    graves.die()
+    answer = post(gateway, "/v1/ops/dead/discard", {"since": "1237-08-15T05:06:46+09:54", "dry_run": True})
+    assert answer.json() == {"count": 1}
+
+
+@pytest.mark.parametrize("body", [None, {}, {"rate": 5}, {"dry_run": True}, {"queue": None}])
 def test_a_bulk_of_all_wants_to_be_told_so(gateway: Gateway, graves: Graves, body: Any) -> None:
     graves.die()
     answer = post(gateway, "/v1/ops/dead/discard", body)

@@ -95,7 +95,7 @@ def discard_many(caller: Operator, many: Body, api: Api, response: Response) -> 
 
 def _start(kind: Kind, many: Many, api: Operations, by: str, response: Response) -> Operation | Count:
     wanted = many.filter()
-    if not any(wanted) and not many.all:
+    if not many.narrowed and not many.all:
         nothing = {"detail": "Narrow them, or say that all are meant.", "pointer": "/all"}
         raise Problem(422, "Nothing says which dead letters.", errors=[nothing])
     if many.dry_run:

@@ -42,6 +42,11 @@ class Wanted(BaseModel):
     fingerprint: Annotated[Text | None, Field(description="What letters of one cause have in common")] = None
     since: Since | None = None
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything narrows them."""
+        return any(getattr(self, name) is not None for name in Wanted.model_fields)
+
     def filter(self) -> Filter:
         """As the operator API takes it."""
         since = since_ms(self.since) if self.since else 0
