@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES
@@ -63,6 +63,8 @@ UtcMoment = Annotated[AwareDatetime, AfterValidator(_utc)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_printable)]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]
 
+A_USER = "8c0b4d3e-2f5a-4f5e-9d0c-6a1f7be2c9d4"
+
 
 PLAIN_ADDRESS = re.compile(
     r"[a-z0-9_+-]{1,32}(?:\.[a-z0-9_+-]{1,15}){0,2}@(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.){1,4}[a-z]{2,20}"
@@ -86,6 +88,8 @@ def is_plain_address(value: object) -> bool:
 class UserSignedUp(Contract, type="user.signed_up", external=True, derived="user_id"):
     """Somebody signed up. Without a `user_id` one is derived from the event's source and id."""
 
+    example: ClassVar = {"email": "ada@example.com", "name": "Ada Lovelace"}
+
     user_id: UUID | None = None
     email: Address
     name: Name
@@ -94,6 +98,8 @@ class UserSignedUp(Contract, type="user.signed_up", external=True, derived="user
 
 class UserProfileChanged(Contract, type="user.profile_changed", external=True):
     """A user wants these fields changed; absent ones stay. `preferences` are replaced as a whole."""
+
+    example: ClassVar = {"user_id": A_USER, "name": "Ada King"}
 
     user_id: UUID
     name: Name | None = None
@@ -114,12 +120,16 @@ class UserProfileChanged(Contract, type="user.profile_changed", external=True):
 class UserClosed(Contract, type="user.closed", external=True):
     """An account is to be closed: its personal data goes, its accounting stays."""
 
+    example: ClassVar = {"user_id": A_USER, "reason": "asked for it"}
+
     user_id: UUID
     reason: Reason | None = None
 
 
 class UserCreated(Contract, type="user.created"):
     """A user and its metrics exist."""
+
+    example: ClassVar = {"user_id": A_USER, "email": "ada@example.com", "name": "Ada Lovelace"}
 
     user_id: UUID
     email: Address
@@ -129,12 +139,16 @@ class UserCreated(Contract, type="user.created"):
 class UserUpdated(Contract, type="user.updated"):
     """These fields of a user have new values."""
 
+    example: ClassVar = {"user_id": A_USER, "changed": ["name"]}
+
     user_id: UUID
     changed: list[str]
 
 
 class UserDeleted(Contract, type="user.deleted"):
     """A user's personal data is gone, and its address is free."""
+
+    example: ClassVar = {"user_id": A_USER}
 
     user_id: UUID
 
@@ -160,6 +174,19 @@ class PaymentReceived(Contract, type="payment.received"):
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
+    example: ClassVar = {
+        "event_name": "subscription_created",
+        "object_type": "subscriptions",
+        "object_id": "1",
+        "user_id": A_USER,
+        "subscription": {
+            "customer_id": "1",
+            "variant_id": "11",
+            "status": "active",
+            "updated_at": "2026-01-31T12:00:00Z",
+        },
+    }
+
     event_name: Slug
     object_type: ProviderId
     object_id: ProviderId
@@ -170,6 +197,8 @@ class PaymentReceived(Contract, type="payment.received"):
 class SubscriptionChanged(Contract, type="subscription.changed"):
     """A subscription has a new state; `plan` is what its user has now."""
 
+    example: ClassVar = {"user_id": A_USER, "subscription_id": "1", "status": "active", "plan": "pro"}
+
     user_id: UUID
     subscription_id: ProviderId
     status: Slug
@@ -179,6 +208,8 @@ class SubscriptionChanged(Contract, type="subscription.changed"):
 class EmailRequested(Contract, type="email.requested", external=True):
     """Somebody is to get an e-mail made from a template."""
 
+    example: ClassVar = {"to": "ada@example.com", "template": "welcome", "params": {"name": "Ada"}}
+
     to: Address
     template: Slug
     params: Preferences = {}
@@ -187,6 +218,8 @@ class EmailRequested(Contract, type="email.requested", external=True):
 
 class CacheInvalidationRequested(Contract, type="cache.invalidation_requested", external=True):
     """What is cached under these tags, or about this user, is stale."""
+
+    example: ClassVar = {"user_id": A_USER}
 
     tags: Annotated[list[Tag], Field(max_length=100)] = []
     user_id: UUID | None = None
@@ -201,6 +234,8 @@ class CacheInvalidationRequested(Contract, type="cache.invalidation_requested", 
 class JobDue(Contract, type="job.due"):
     """A periodic job's time has come."""
 
+    example: ClassVar = {"job": "nightly", "fire_time": "2026-01-31T03:00:00Z", "tasks": ["purge_receipts"]}
+
     job: Slug
     fire_time: UtcMoment
     tasks: list[Slug]
@@ -209,6 +244,8 @@ class JobDue(Contract, type="job.due"):
 class JobTaskDue(Contract, type="job.task_due"):
     """One task of a periodic job is to be run."""
 
+    example: ClassVar = {"job": "nightly", "fire_time": "2026-01-31T03:00:00Z", "task": "purge_receipts"}
+
     job: Slug
     fire_time: UtcMoment
     task: Slug
@@ -216,6 +253,8 @@ class JobTaskDue(Contract, type="job.task_due"):
 
 class OperationSliceDue(Contract, type="operation.slice_due"):
     """A part of an operator's bulk operation is to be worked off."""
+
+    example: ClassVar = {"operation_id": "0b8f3a52-6a0e-4f0e-9f6f-1d4a3c1b7e11"}
 
     operation_id: UUID
 

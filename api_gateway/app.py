@@ -10,19 +10,20 @@ import structlog
 from fastapi import FastAPI
 
 from actors.routes import QUEUES, ROUTES
-from api_gateway import health, problems
+from api_gateway import docs, health, problems
 from api_gateway.admission import OUTSIDE
 from api_gateway.door import Door
 from api_gateway.endpoints import Endpoints
 from api_gateway.intake import Intake
-from api_gateway.routes import events, user_changes, users, webhooks
+from api_gateway.methods import HeadAsGet
+from api_gateway.routes import events, ops, user_changes, users, webhooks
 from workers import __version__
 from workers.cache import TaggedCache
 from workers.connection import connect, connect_async
 from workers.database import Database
 from workers.operations import Operations
 from workers.queue.backlog import Backlog
-from workers.queue.publisher import AsyncPublisher
+from workers.queue.publisher import AsyncPublisher, Publisher
 from workers.queue.server import Watch
 from workers.rates import ENDPOINT, layers
 from workers.security.addresses import Proxies
@@ -55,15 +56,12 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         database.close()
         log.info("gateway.stopped")
 
-    open_docs = not settings.production
     app = FastAPI(
         title="Luna",
         version=__version__,
         description="Event backbone: post an event, follow it to its end.",
         lifespan=lifespan,
-        docs_url="/docs" if open_docs else None,
-        redoc_url=None,
-        openapi_url="/openapi.json" if open_docs else None,
+        openapi_url=None,  # and so neither the framework's pages, which load scripts from other hosts
         redirect_slashes=False,  # one spelling of a path, one limit
     )
     app.state.settings = settings
@@ -71,15 +69,19 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.credentials = Credentials.configured(settings, database)
     app.state.proxies = Proxies(settings.proxies)
     app.state.limits = Limits.parse(settings.rate_limits)
-    app.state.operations = Operations(connect(settings.redis), QUEUES)
+    client = connect(settings.redis)
+    app.state.operations = Operations(client, QUEUES, database, Publisher(client, ROUTES))
     app.state.cache = TaggedCache(connect(settings.cache))
+    app.state.probes = health.probes(app)
     problems.install(app)
-    for router in (health.router, events.router, users.router, user_changes.router, webhooks.router):
+    for router in (health.router, events.router, users.router, user_changes.router, webhooks.router, ops.router):
         app.include_router(router)
+    docs.install(app, public=not settings.production)
     endpoints = Endpoints(
         name.removeprefix(ENDPOINT) for name in layers(settings.rate_limits) if name.startswith(ENDPOINT)
     )
     secure = settings.gateway_url.startswith("https://")
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Door, state=app.state, endpoints=endpoints, secure=secure)
     return app
 

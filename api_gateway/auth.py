@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
@@ -82,13 +82,20 @@ async def authenticate(request: Request) -> Caller:
     return caller
 
 
-def needs(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+@dataclass(frozen=True)
+class Needs:
     """A dependency: the caller, who holds `scope`. Raises Problem 401 or 403."""
 
-    async def authorized(request: Request) -> Caller:
-        return required(request.state.visit, scope)
+    scope: str
 
-    return authorized
+    async def __call__(self, request: Request) -> Caller:
+        """The caller."""
+        return required(request.state.visit, self.scope)
+
+
+def needs(scope: str) -> Needs:
+    """The dependency of a route that needs the scope; the OpenAPI document tells it."""
+    return Needs(scope)
 
 
 def _shown(visit: Visit) -> str | None:

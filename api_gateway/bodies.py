@@ -1,8 +1,8 @@
-"""Bodies: read no further than the limit, and parsed as JSON that every part behind the gateway can hold."""
+"""Bodies: read no further than the limit, parsed as JSON that all behind the gateway can hold, held against a model."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 import orjson
@@ -20,21 +20,28 @@ MAX_BATCH_BYTES = 5 * 1024 * 1024
 JSON = b"application/json"
 ESCAPED_NUL = b"\\u0000"
 
+WRONG_FIELDS = "Some fields are not what this call needs."
+
+Responses = dict[int | str, dict[str, Any]]
+"""What a route may answer, as FastAPI documents it."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def document(request: Request, model: type[Model], accepted: Collection[bytes] = (JSON,)) -> Model:
-    """The body as a `model`. Raises Problem 400, 413, 415, or 422 for a wrong field."""
+async def document(
+    request: Request, model: type[Model], accepted: Collection[bytes] = (JSON,), *, empty: Any = None
+) -> Model:
+    """The body as a `model`; with `empty` no body stands for that. Raises Problem 400, 413, 415, or 422."""
     visit: Visit = request.state.visit
     if media_type(visit) not in accepted:
         kinds = [kind.decode() for kind in accepted]
         raise Problem(415, f"Send {' or '.join(kinds)}, in UTF-8.", headers={"Accept": ", ".join(kinds)})
-    given = parse(await read(visit, request.receive))
+    content = await read(visit, request.receive)
+    given = empty if empty is not None and not content else parse(content)
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise invalid(error.errors(include_url=False), given) from None
+        raise invalid(error.errors(include_url=False), given, detail=WRONG_FIELDS) from None
 
 
 def media_type(visit: Visit) -> bytes:
@@ -113,3 +120,31 @@ def _nul(document: Any) -> list[str | int] | None:
         elif isinstance(value, list):
             waiting += [([*place, number], member) for number, member in enumerate(value)]
     return None
+
+
+def body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
+    """A dependency: the body as that model; an empty one is an empty object. Raises Problem 400, 413, 415, 422.
+
+    FastAPI's own parser takes NaN and halves of characters, which no event may hold.
+    """
+
+    async def parsed(request: Request) -> Model:
+        return await document(request, model, empty={})
+
+    return parsed
+
+
+def documented(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
+    """The `openapi_extra` of a route with such a body."""
+    return {
+        "requestBody": {"required": required, "content": {"application/json": {"schema": model.model_json_schema()}}}
+    }
+
+
+REFUSALS: Responses = {
+    400: {"description": "The body is not JSON"},
+    413: {"description": "The body is too large"},
+    415: {"description": "The body is not application/json"},
+    422: {"description": "A field is not what this call needs"},
+}
+"""What a route with such a body may answer besides its own."""

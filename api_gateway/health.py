@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Literal
+import asyncio
+from typing import cast
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel, Field
+from starlette.datastructures import State
 
+from api_gateway.probe import Finding, Probe, Seen, Status
 from api_gateway.problems import RETRY_AFTER_S, Problem
 from workers import __version__
 from workers.cache import TaggedCache
@@ -20,15 +21,16 @@ from workers.queue.server import Watch, verdict
 
 router = APIRouter(prefix="/health", tags=["health"])
 
+VITAL = ("queue", "database")
+"""Without these no event can be taken."""
+LATE = "it does not answer within a second"
+CACHE_AWAY = "it cannot be reached: reads go to the database, invalidations wait in their queue"
+
 
 class Health(BaseModel):
     """`ok`, and nothing else to say."""
 
     status: str = "ok"
-
-
-Status = Literal["ok", "degraded", "down"]
-Finding = tuple[Status, str]
 
 
 class Check(BaseModel):
@@ -37,6 +39,12 @@ class Check(BaseModel):
     status: Status
     latency_ms: float
     detail: str
+
+    @classmethod
+    def of(cls, seen: Seen) -> Check:
+        """What was seen."""
+        status, detail = seen.finding
+        return cls(status=status, latency_ms=round(seen.latency_s * 1000, 1), detail=detail)
 
 
 class Report(BaseModel):
@@ -54,82 +62,87 @@ async def live() -> Health:
 
 
 @router.get("/ready", responses={503: {"description": "Redis or the database cannot be used, and why"}})
-def ready(request: Request, response: Response) -> Health:
-    """Events can be taken: Redis answers, and the database answers with the right schema."""
+async def ready(request: Request, response: Response) -> Health:
+    """Events can be taken: Redis answers, and the database answers with the right schema. Not older than a second."""
     response.headers["Cache-Control"] = "no-store"
-    reasons = [
-        reason for reason in (_queue(request.app.state.operations), _database(request.app.state.database)) if reason
-    ]
+    seen = await _look(request, *VITAL)
+    reasons = [f"{name}: {check.detail}" for name, check in seen.items() if check.status == "down"]
     if reasons:
         raise Problem(503, "; ".join(reasons), headers={"Retry-After": str(RETRY_AFTER_S)})
     return Health()
 
 
 @router.get("", responses={503: {"description": "The same report, of a system that is down", "model": Report}})
-def health(request: Request, response: Response) -> Report:
-    """Everything that Luna rests on, and how it is."""
-    state = request.app.state
-    checks = {
-        "database": _timed(lambda: _state(_database(state.database), "it answers, and its schema is up to date")),
-        "queue": _timed(lambda: _durability(state.operations, state.watch)),
-        "cache": _timed(lambda: _cache(state.cache)),
-        "workers": _timed(lambda: _workers(state.operations)),
-    }
-    down = "down" in {checks["database"].status, checks["queue"].status}
-    healthy = all(check.status == "ok" for check in checks.values())
-    response.status_code = 503 if down else 200
+async def health(request: Request, response: Response) -> Report:
+    """Everything that Luna rests on, and how it is. Not older than a second; each check is given one."""
+    checks = await _look(request, *_probes(request))
     response.headers["Cache-Control"] = "no-store"
-    return Report(status="down" if down else "ok" if healthy else "degraded", version=__version__, checks=checks)
+    status: Status = "ok" if all(check.status == "ok" for check in checks.values()) else "degraded"
+    if "down" in {checks[name].status for name in VITAL}:
+        status, response.status_code = "down", 503
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return Report(status=status, version=__version__, checks=checks)
 
 
-def _timed(check: Callable[[], Finding]) -> Check:
-    began = time.perf_counter()
-    status, detail = check()
-    return Check(status=status, latency_ms=round((time.perf_counter() - began) * 1000, 1), detail=detail)
+def probes(app: FastAPI) -> dict[str, Probe]:
+    """What looks at all that the application's state holds."""
+    state = app.state
+    return {
+        "database": Probe("database", lambda: _database(state.database), Finding("down", LATE)),
+        "queue": Probe("queue", lambda: _queue(state), Finding("down", LATE)),
+        "cache": Probe("cache", lambda: _cache(state.cache), Finding("degraded", CACHE_AWAY)),
+        "workers": Probe("workers", lambda: _workers(state.operations), Finding("degraded", LATE)),
+    }
 
 
-def _state(trouble: str | None, well: str) -> Finding:
-    return ("down", trouble) if trouble else ("ok", well)
+def _probes(request: Request) -> dict[str, Probe]:
+    return cast("dict[str, Probe]", request.app.state.probes)
 
 
-def _durability(operations: Operations, watch: Watch) -> Finding:
+async def _look(request: Request, *names: str) -> dict[str, Check]:
+    known = _probes(request)
+    seen = await asyncio.gather(*(known[name].look() for name in names))
+    return {name: Check.of(each) for name, each in zip(names, seen, strict=True)}
+
+
+def _database(database: Database) -> Finding:
+    try:
+        if pending(database):
+            return Finding("down", "its schema is not up to date")
+    except UnavailableError:
+        return Finding("down", "it cannot be reached")
+    return Finding("ok", "it answers, and its schema is up to date")
+
+
+def _queue(state: State) -> Finding:
     """How well the queue's server keeps what LUNA_DURABILITY promises."""
-    trouble = _queue(operations)
-    if trouble or watch.facts is None:
-        return "down", trouble or "Redis has not been looked at yet"
+    watch: Watch = state.watch
+    try:
+        state.operations.consumed_queues()
+    except UnavailableError:
+        return Finding("down", "Redis cannot be reached")
+    if watch.facts is None:
+        return Finding("degraded", "Redis has not been looked at yet")  # whoever publishes looks first
     if watch.full:
-        return "degraded", "Redis is nearly full, and takes no new events"
+        return Finding("degraded", "Redis is nearly full, and takes no new events")
     kept, sentence = verdict(watch.facts, watch.durability)
-    return "ok" if kept else "degraded", sentence
+    return Finding("ok" if kept else "degraded", sentence)
 
 
 def _cache(cache: TaggedCache) -> Finding:
     try:
         cache.invalidate(["health"])
     except UnavailableError:
-        return "degraded", "it cannot be reached: reads go to the database, invalidations wait in their queue"
-    return "ok", "it answers"
+        return Finding("degraded", CACHE_AWAY)
+    return Finding("ok", "it answers")
 
 
 def _workers(operations: Operations) -> Finding:
     try:
         states = operations.queues()
     except UnavailableError:
-        return "degraded", "Redis cannot be reached"
+        return Finding("degraded", "Redis cannot be reached")
     idle = [state.queue for state in states if not state.workers]
-    return ("degraded", f"nobody works on {', '.join(idle)}") if idle else ("ok", "every queue has a worker")
-
-
-def _queue(operations: Operations) -> str | None:
-    try:
-        operations.consumed_queues()
-    except UnavailableError:
-        return "Redis cannot be reached"
-    return None
-
-
-def _database(database: Database) -> str | None:
-    try:
-        return "the database's schema is not up to date" if pending(database) else None
-    except UnavailableError:
-        return "the database cannot be reached"
+    return (
+        Finding("degraded", f"nobody works on {', '.join(idle)}") if idle else Finding("ok", "every queue has a worker")
+    )

@@ -17,7 +17,7 @@ PARAMETER: dict[str, Any] = {
     "required": False,
     "description": "Stands for the event's id: a string in double quotes (RFC 9651). It is the caller's own, and "
     "forgotten after 24 hours. Not for batches.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": r'^"[!#-[\]-~]{1,200}"$'},
 }
 """It, as OpenAPI describes it."""
 

@@ -11,15 +11,14 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
-from workers.errors import UnavailableError
+from api_gateway.methods import allowed
+from workers.errors import BrokenContractError, NotFoundError, RefusedError, UnavailableError
 from workers.queue.limits import MessageTooLargeError
 from workers.security.limits import Decision
 
-METHOD_NOT_ALLOWED = 405
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 MAX_ERRORS = 50  # a body of nothing but wrong fields is not answered with as many errors
@@ -99,15 +98,20 @@ def unexpected() -> Problem:
 NOT_AN_OBJECT = "must be a JSON object"
 
 
-def invalid(errors: Sequence[ErrorDetails], document: Any, prefix: Sequence[str] = ()) -> Problem:
+BROKEN_CONTRACT = "Some fields are not what this type of event needs."
+
+
+def invalid(
+    errors: Sequence[ErrorDetails], document: Any, prefix: Sequence[str] = (), detail: str = BROKEN_CONTRACT
+) -> Problem:
     """422 with a JSON Pointer (RFC 6901) for every wrong field of `document`, the first MAX_ERRORS of them."""
     details: dict[str, list[str]] = {}
     for error in errors:
-        sentence = NOT_AN_OBJECT if error["type"] == "model_type" else error["msg"].removeprefix("Value error, ")
+        sentence = NOT_AN_OBJECT if error["type"] == "model_type" else _plain(error["msg"])
         details.setdefault(pointer([*prefix, *_place(error, document)]), []).append(sentence)
     return Problem(
         422,
-        "Some fields are not what this type of event needs.",
+        detail,
         errors=[
             {"detail": "; ".join(messages), "pointer": place} for place, messages in islice(details.items(), MAX_ERRORS)
         ],
@@ -117,6 +121,15 @@ def invalid(errors: Sequence[ErrorDetails], document: Any, prefix: Sequence[str]
 def pointer(location: Sequence[str | int]) -> str:
     """A JSON Pointer to the place."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _place(error: ErrorDetails, document: Any) -> Sequence[str | int]:
@@ -132,12 +145,6 @@ def _place(error: ErrorDetails, document: Any) -> Sequence[str | int]:
     return location
 
 
-def _allowed(request: Request) -> str:
-    """The methods of a path (RFC 9110, 15.5.6): several routes may share it, and each names its own only."""
-    here = (route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(request.url.path))
-    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
-
-
 def install(app: FastAPI) -> None:
     """Answer the errors that are expected, the framework's own included, with a problem document."""
 
@@ -150,16 +157,33 @@ def install(app: FastAPI) -> None:
         log.warning("request.refused", reason=str(error))
         return unavailable().response()
 
+    @app.exception_handler(NotFoundError)
+    async def absent(_request: Request, error: NotFoundError) -> Response:
+        return Problem(404, _sentence(error)).response()
+
+    @app.exception_handler(RefusedError)
+    async def refused(_request: Request, error: RefusedError) -> Response:
+        return Problem(422, _sentence(error)).response()
+
+    @app.exception_handler(BrokenContractError)
+    async def broken(_request: Request, error: BrokenContractError) -> Response:
+        return invalid(error.errors, error.data, prefix=["data"]).response()
+
     @app.exception_handler(MessageTooLargeError)
     async def too_large(_request: Request, error: MessageTooLargeError) -> Response:
         return Problem(413, f"{error}.").response()
 
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:
-        headers = {"Allow": _allowed(request)} if error.status_code == METHOD_NOT_ALLOWED else error.headers
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = allowed(app, request.scope["path"])
         return Problem(error.status_code, str(error.detail), headers=headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def parameters(_request: Request, error: RequestValidationError) -> Response:
-        errors = [{"detail": each["msg"], "parameter": str(each["loc"][-1])} for each in error.errors()]
+        errors = [
+            {"detail": _plain(each["msg"]), "parameter": str(each["loc"][-1])}
+            for each in islice(error.errors(), MAX_ERRORS)
+        ]
         return Problem(422, "Some parameters are not what this call needs.", errors=errors).response()

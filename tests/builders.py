@@ -103,6 +103,19 @@ class Told:
             self.broker.emit_after("worker_shutdown", worker)
 
 
+def buried(store: redis.Redis, message: dramatiq.Message[Any], error: Exception) -> None:
+    """Store a message that is no event, and let it die."""
+    broker = StreamsBroker(store, middleware=[])
+    dramatiq.actor(_nothing, actor_name=message.actor_name, queue_name=message.queue_name, broker=broker)
+    broker.enqueue(message)
+    consumer = broker.consume(message.queue_name, timeout=20)
+    delivery = eventually(consumer.__next__)
+    delivery.fail()
+    delivery.fail_with(error)
+    consumer.nack(delivery)
+    broker.close()
+
+
 def _nothing(**_: Any) -> None: ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +12,8 @@ class Contract(BaseModel):
     """What an event's `data` holds. Subclasses name their wire type: `class Paid(Contract, type="order.paid")`.
 
     `external` says whether callers may post it; `terminal` that it deliberately goes to no actor; `derived` names the
-    field that is a UUIDv5 of the event's source and id when its caller leaves it out.
+    field that is a UUIDv5 of the event's source and id when its caller leaves it out. `example` is data that holds, as
+    JSON: the catalogue shows it, and `luna up` in its first `curl`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -20,6 +22,7 @@ class Contract(BaseModel):
     external: ClassVar[bool] = False
     terminal: ClassVar[bool] = False
     derived: ClassVar[str | None] = None
+    example: ClassVar[Mapping[str, Any]]
 
     def __init_subclass__(
         cls,

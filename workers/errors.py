@@ -4,10 +4,13 @@ LunaError
 ├── SettingsError         a setting is wrong: the process refuses to start
 ├── NotFoundError         an operator named something that is not there
 ├── RefusedError          an operator asked for something that must not be done
+│   └── BrokenContractError  the data is not what its event's contract asks for
 ├── PermanentError        no retry can help: straight to the dead letters
 └── TransientError        worth another attempt, with backoff
     └── UnavailableError  something this process needs (Redis, database, mail server) cannot be reached
 """
+
+from typing import Any
 
 
 class LunaError(Exception):
@@ -24,6 +27,15 @@ class NotFoundError(LunaError):
 
 class RefusedError(LunaError):
     """What was asked for would break a rule; the text says which."""
+
+
+class BrokenContractError(RefusedError):
+    """The data breaks the contract of its event; `errors` are pydantic's, with their places in `data`."""
+
+    def __init__(self, type_: str, data: dict[str, Any], errors: list[Any]) -> None:
+        places = "; ".join(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}" for wrong in errors)
+        super().__init__(f"the data breaks the contract of {type_}: {places}")
+        self.data, self.errors = data, errors
 
 
 class PermanentError(LunaError):

@@ -45,6 +45,7 @@ class EventType(BaseModel):
     type: str
     description: str
     data_schema: dict[str, Any] = Field(description="JSON Schema of `data`")
+    example: dict[str, Any] = Field(description="`data` that holds")
 
 
 class CloudEvent(PostedEvent):
@@ -121,8 +122,13 @@ def get_event(
 
 @router.get("/event-types", dependencies=[Depends(needs("events:read"))])
 def get_event_types() -> list[EventType]:
-    """The events that can be posted, with the JSON Schema of their data."""
+    """The events that can be posted, with the JSON Schema of their data and an example of it."""
     return [
-        EventType(type=name, description=contract.__doc__ or "", data_schema=contract.model_json_schema())
+        EventType(
+            type=name,
+            description=contract.__doc__ or "",
+            data_schema=contract.model_json_schema(),
+            example=dict(contract.example),
+        )
         for name, contract in sorted(OUTSIDE.items())
     ]

@@ -124,7 +124,7 @@ async def patch_user(user_id: UUID, request: Request, caller: Annotated[Caller, 
     response_model=Accepted,
     response_model_exclude_none=True,
     openapi_extra={"parameters": [idempotency.PARAMETER]},
-    responses=WRITTEN,
+    responses={**WRITTEN, 400: {"description": "Idempotency-Key is malformed"}},
 )
 async def delete_user(
     user_id: UUID,

@@ -61,7 +61,6 @@ READ: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.head("/{user_id}", response_model=Profile, responses=READ)
 @router.get("/{user_id}", response_model=Profile, responses=READ)
 def get_user(user_id: UUID, request: Request, caller: Annotated[Caller, Depends(authenticate)]) -> Response:
     """The profile. Needs users:read, or to be that user. `X-Cache` says hit, miss or bypass."""
@@ -75,7 +74,6 @@ def get_user(user_id: UUID, request: Request, caller: Annotated[Caller, Depends(
     return _cached(request, tags.profile(user_id), user_id, load)
 
 
-@router.head("/{user_id}/metrics", response_model=Metrics, responses=READ)
 @router.get("/{user_id}/metrics", response_model=Metrics, responses=READ)
 def get_metrics(user_id: UUID, request: Request, caller: Annotated[Caller, Depends(authenticate)]) -> Response:
     """What is counted about a user. Needs users:read, or to be that user."""

@@ -42,6 +42,7 @@ class Received(BaseModel):
 @router.post(
     "/lemonsqueezy",
     openapi_extra={
+        "security": [{"signature": []}],
         "parameters": [
             {
                 "name": "X-Signature",

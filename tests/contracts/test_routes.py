@@ -1,6 +1,9 @@
 import re
 from pathlib import Path
 
+import jsonschema_rs
+import pytest
+
 from actors.boot import HANDLERS
 from actors.events import CONTRACTS
 from actors.routes import QUEUE_OF, QUEUES, ROUTES
@@ -10,6 +13,14 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_event_has_a_route_or_is_marked_terminal() -> None:
     assert {name for name, contract in CONTRACTS.items() if not contract.terminal} == set(ROUTES)
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_every_event_has_an_example_that_holds(name: str) -> None:
+    contract = CONTRACTS[name]
+    contract.model_validate(contract.example)
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **contract.model_json_schema()}
+    jsonschema_rs.validator_for(schema, validate_formats=True).validate(contract.example)
 
 
 def test_an_event_from_outside_has_exactly_one_route() -> None:

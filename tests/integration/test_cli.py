@@ -83,6 +83,9 @@ def test_events_types_lists_the_catalogue(up: LunaUp) -> None:
     assert all(event["data_schema"]["properties"] for event in listed)
     table = up.run("luna", "events", "types").output
     assert all(re.search(rf"^ *{re.escape(name)} ", table, re.MULTILINE) for name in CONTRACTS)
+    for event in listed:
+        assert event["example"] == CONTRACTS[event["type"]].example
+        assert json.dumps(event["example"]) in table
 
 
 def test_events_trace_shows_what_became_of_an_event(up: LunaUp) -> None:

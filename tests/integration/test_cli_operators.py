@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from actors.routes import QUEUES
 from tests.luna_up import LunaUp
 from tests.servers import eventually
 
@@ -40,7 +41,7 @@ def dead(up: LunaUp) -> str:
 
 def test_queues_are_listed_with_their_depth_and_workers(up: LunaUp) -> None:
     states = {state["queue"]: state for state in document(up, "queues")}
-    assert set(states) == {"cache", "email", "maintenance", "users"}
+    assert set(states) == set(QUEUES)
     assert all(state["workers"] == 1 and not state["paused"] for state in states.values())
     assert "users" in printed(up, "queues")
 
@@ -56,7 +57,7 @@ def test_a_paused_queue_takes_nothing_until_it_is_resumed(up: LunaUp) -> None:
 
 def test_a_queue_that_does_not_exist_is_said_so(up: LunaUp) -> None:
     output = printed(up, "queues", "pause", "post", status=1)
-    assert output == "luna: there is no queue 'post'; these are: cache, email, maintenance, users\n"
+    assert output == f"luna: there is no queue 'post'; these are: {', '.join(QUEUES)}\n"
 
 
 def test_a_dead_letter_is_listed_and_shown_with_its_error(up: LunaUp, dead: str) -> None:

@@ -49,7 +49,7 @@ def test_an_error_is_a_problem_document(
     ("path", "allowed"),
     [
         ("/v1/events", "POST"),
-        ("/v1/events/1", "GET"),
+        ("/v1/events/1", "GET, HEAD"),
         (f"/v1/users/{USER}", "DELETE, GET, HEAD, PATCH"),
         (f"/v1/users/{USER}/metrics", "GET, HEAD"),
     ],

@@ -85,6 +85,13 @@ def test_event_types_are_those_that_can_be_posted_each_with_a_schema(gateway: Ga
     assert signed_up["data_schema"]["required"] == ["email", "name"]
 
 
+@pytest.mark.parametrize("type_", sorted(name for name, kind in CONTRACTS.items() if kind.external))
+def test_the_example_of_a_type_can_be_posted(gateway: Gateway, type_: str) -> None:
+    types = gateway.get("/v1/event-types", ADA).json()
+    (example,) = (each["example"] for each in types if each["type"] == type_)
+    assert gateway.post({"type": type_, "data": example}).status_code == 202
+
+
 def test_reading_needs_a_reading_scope(gateway: Gateway) -> None:
     writer = bearer("ada", "events:write")
     gateway.post({**SIGNED_UP, "id": "1"}, writer)

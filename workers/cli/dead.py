@@ -7,27 +7,23 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import click
 import typer
 from rich.progress import Progress
 
-from workers import settings
-from workers.cli.contracts import contracts, routes
-from workers.cli.operator import ago_ms, console_user, operations
+from workers.cli.contracts import contracts
+from workers.cli.operator import console_user, operations, since_ms
 from workers.cli.output import console, print_json
-from workers.connection import connect
 from workers.errors import LunaError, RefusedError
-from workers.event import INTERNAL_SOURCE, Event, timestamp
+from workers.event import timestamp
 from workers.operations import Filter, Found, Operations
 from workers.operations.bulk import Kind
-from workers.queue.publisher import Publisher
 
 app = typer.Typer(help="Dead letters: what could not be done, and why.", no_args_is_help=True)
 
 POLL_S = 0.5
-SLICE_DUE = "operation.slice_due"
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id.")]
 OptionalId = Annotated[str | None, typer.Argument(metavar="[ID]", help="One dead letter; or filters, or --all.")]
@@ -36,7 +32,9 @@ Actor = Annotated[str | None, typer.Option("--actor", help="Only those of this a
 Error = Annotated[str | None, typer.Option("--error", help="Only those with this in the last error.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Only those dead for this reason.")]
 Like = Annotated[str | None, typer.Option("--fingerprint", help="Only those with this fingerprint.")]
-Since = Annotated[str | None, typer.Option("--since", help="Only those that died in the last 30m, 12h, 7d.")]
+Since = Annotated[
+    str | None, typer.Option("--since", help="Only those that died in the last 30m, 12h, 7d, or since a moment.")
+]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many there are, and do nothing.")]
 Rate = Annotated[float, typer.Option("--rate", min=0, help="At most this many per second; 0 for no limit.")]
@@ -61,7 +59,7 @@ def list_letters(
     Example: luna dead list --actor email.deliver --error timeout --since 1h
     """
     found = operations().dead(
-        Filter(queue, actor, reason, fingerprint, error, ago_ms(since)), limit=limit, cursor=cursor
+        Filter(queue, actor, reason, fingerprint, error, since_ms(since)), limit=limit, cursor=cursor
     )
     more = found[-1].cursor if len(found) == limit else None
     if as_json:
@@ -116,7 +114,7 @@ def _acts(kind: Kind, done: str, text: str) -> None:
         rate: Rate = 0,
         yes: Yes = False,
     ) -> None:
-        wanted = Filter(queue, actor, reason, fingerprint, error, ago_ms(since))
+        wanted = Filter(queue, actor, reason, fingerprint, error, since_ms(since))
         if letter_id is None:
             _many(kind, wanted, everything=everything, dry_run=dry_run, rate=rate, yes=yes)
             return
@@ -182,7 +180,7 @@ def export(
 
     Example: luna dead export --since 24h -o dead.jsonl
     """
-    wanted = Filter(queue, actor, reason, fingerprint, error, ago_ms(since))
+    wanted = Filter(queue, actor, reason, fingerprint, error, since_ms(since))
     lines = (json.dumps(_document(found), ensure_ascii=False) for found in operations().all_dead(wanted))
     if output is None:
         for line in lines:
@@ -216,20 +214,7 @@ def _many(kind: Kind, wanted: Filter, *, everything: bool, dry_run: bool, rate: 
         return
     if not yes:
         typer.confirm(f"{kind} {count} dead letters?", abort=True)
-    operation = api.start_bulk(kind, wanted, rate, console_user())
-    _publish(operation)
-    _watch(api, operation)
-
-
-def _publish(operation: UUID) -> None:
-    event = Event(
-        id=str(uuid4()),
-        source=f"{INTERNAL_SOURCE}operations",
-        type=SLICE_DUE,
-        data={"operation_id": str(operation)},
-        caller=console_user(),
-    )
-    Publisher(connect(settings.load().redis), routes()).publish(event)
+    _watch(api, api.start_bulk(kind, wanted, rate, console_user()))
 
 
 def _watch(api: Operations, operation: UUID) -> None:

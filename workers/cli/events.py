@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ app = typer.Typer(help="What events there are, and what became of one.", no_args
 
 @app.command()
 def types(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with schemas.")] = False) -> None:
-    """List the types of events.
+    """List the types of events, each with an example of its data.
 
     Example: luna events types
     """
@@ -32,17 +33,20 @@ def types(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with
                     "external": contract.external,
                     "description": contract.__doc__,
                     "data_schema": contract.model_json_schema(),
+                    "example": contract.example,
                 }
                 for name, contract in known
             ]
         )
         return
-    table = Table("type", "from outside", "data", "meaning", box=None)
+    table = Table("type", "from outside", "data", "example", "meaning", box=None)
     for name, contract in known:
         fields = ", ".join(
             field if info.is_required() else f"{field}?" for field, info in contract.model_fields.items()
         )
-        table.add_row(name, "yes" if contract.external else "no", fields, (contract.__doc__ or "").partition("\n")[0])
+        meaning = (contract.__doc__ or "").partition("\n")[0]
+        example = json.dumps(contract.example, ensure_ascii=False)
+        table.add_row(name, "yes" if contract.external else "no", fields, example, meaning)
     console.print(table, soft_wrap=False)
 
 

@@ -36,7 +36,9 @@ def publish(
 ) -> None:
     """Publish an event. With --wait the exit status says whether everything succeeded.
 
-    Example: luna publish user.signed_up '{"email":"ada@example.com","name":"Ada"}' --wait
+    `luna events types` shows an example of every type's data.
+
+    Example: luna publish TYPE '{"field": "value"}' --wait
     """
     loaded = settings.load()
     identifier = event_id or str(uuid4())  # ours, so that it can be sent again under the same one

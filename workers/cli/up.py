@@ -20,7 +20,7 @@ import httpx
 from rich.console import Console
 
 from workers import settings
-from workers.cli.contracts import queues
+from workers.cli.contracts import contracts, queues
 from workers.cli.embedded import EmbeddedValkey
 from workers.cli.supervisor import Process, Supervisor
 from workers.cli.token import issue
@@ -171,11 +171,9 @@ def _environment(redis_url: str) -> dict[str, str]:
 
 def _welcome(loaded: Settings) -> str:
     token = issue(loaded, "developer", TOKEN_SCOPES, TOKEN_TTL_S)
-    address = f"ada+{token_hex(3)}@example.com"  # another at each start: an address signs up once
-    event = json.dumps({"type": "user.signed_up", "data": {"email": address, "name": "Ada Lovelace"}})
     curl = (
         f"curl -sS {loaded.gateway_url}/v1/events -H 'Authorization: Bearer {token}' "
-        f"-H 'Content-Type: application/json' -d '{event}'"
+        f"-H 'Content-Type: application/json' -d {shlex.quote(_first_event())}"
     )
     mail = f"\n  e-mail      {loaded.data_dir / 'mail' / 'new'}" if loaded.email_transport == "maildir" else ""
     return f"""
@@ -195,3 +193,10 @@ Post your first event:
 
 Ctrl-C stops everything.
 """
+
+
+def _first_event() -> str:
+    """The example of the first contract that callers may post; an e-mail address in it is another at each start."""
+    contract = next(each for each in contracts().values() if each.external)
+    event = json.dumps({"type": contract.type, "data": contract.example})
+    return event.replace("@", f"+{token_hex(3)}@")  # an address may be good for one such event only

@@ -17,6 +17,9 @@ from workers.errors import SettingsError, TransientError, UnavailableError
 BUSY_TIMEOUT_S = 10  # how long SQLite waits for another process's write
 POOL_SIZE = 10
 
+GONE_AFTER = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 11_000}
+"""A host that went away without a word is noticed after 11 s, where the kernel's own defaults wait for hours."""
+
 
 class Database:
     """The database behind a SQLAlchemy URL. Building one does no I/O; connections open on first use."""
@@ -100,7 +103,7 @@ def _postgresql(url: str) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 3},
+        connect_args={"connect_timeout": 3, **GONE_AFTER},
     )
 
 

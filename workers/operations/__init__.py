@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,14 +17,18 @@ from redis import Redis, RedisError
 
 from workers.contract import Contract
 from workers.database import Database
-from workers.errors import NotFoundError, RefusedError, UnavailableError
+from workers.errors import BrokenContractError, NotFoundError, RefusedError, UnavailableError
 from workers.operations import audit, bulk
 from workers.operations.traces import EventTrace, Traces
 from workers.queue import inspection
 from workers.queue.graveyard import Filter, Found, Graveyard, event_of
 from workers.queue.inspection import QueueState, WorkerState
+from workers.queue.publisher import Publisher
 
-__all__ = ["EventTrace", "Filter", "Found", "Operations", "QueueState", "WorkerState"]
+__all__ = ["EventTrace", "Filter", "Found", "Operations", "QueueState", "WorkerState", "event_of"]
+
+CURSOR = re.compile(r"[0-9]{1,16}\.")
+"""How the cursor of a dead letter begins: with when it died, ms since the epoch."""
 
 
 class Operations:
@@ -33,13 +38,20 @@ class Operations:
     database cannot be reached.
     """
 
-    def __init__(self, client: Redis, queues: Iterable[str], database: Database | None = None) -> None:
-        """`database` is needed by what writes to the audit log."""
+    def __init__(
+        self,
+        client: Redis,
+        queues: Iterable[str],
+        database: Database | None = None,
+        publisher: Publisher | None = None,
+    ) -> None:
+        """`database` is needed by what writes to the audit log, `publisher` by bulk operations."""
         self._client = client
         self._queues = tuple(queues)
         self._traces = Traces(client, self._queues)
         self._graveyard = Graveyard(client, self._queues)
         self._given_database = database
+        self._given_publisher = publisher
 
     def trace(self, event_id: str, *, caller: str | None = None, source: str | None = None) -> EventTrace | None:
         """The tree of one event, or None. With `caller`, only that caller's; `source` picks among equal ids."""
@@ -58,11 +70,12 @@ class Operations:
     def queues(self) -> list[QueueState]:
         """Every queue."""
         workers = self.workers()
-        with _reachable():
-            return [
-                inspection.queue_state(self._client, queue, sum(queue in worker.queues for worker in workers))
-                for queue in self._queues
-            ]
+        return [self._state(queue, workers) for queue in self._queues]
+
+    def queue(self, queue: str) -> QueueState:
+        """One queue. Raises NotFoundError."""
+        self._known(queue)
+        return self._state(queue, self.workers())
 
     def pause(self, queue: str, by: str) -> None:
         """Workers take nothing more from the queue. Raises NotFoundError."""
@@ -79,9 +92,13 @@ class Operations:
         self._audit(by, "queue.resume", queue)
 
     def dead(self, wanted: Filter, *, limit: int, cursor: str | None = None) -> list[Found]:
-        """Dead letters, newest first; the last one's `cursor` is where the next page begins. Raises NotFoundError."""
-        if wanted.queue is not None:
-            self._known(wanted.queue)
+        """Dead letters, newest first; the last one's `cursor` is where the next page begins.
+
+        Raises NotFoundError for an unknown queue, RefusedError for a cursor that is none.
+        """
+        self._searchable(wanted)
+        if cursor is not None and not CURSOR.match(cursor):
+            raise RefusedError("the cursor is not one that a listing of dead letters ended with")
         with _reachable():
             return [found for found, _ in zip(self._graveyard.search(wanted, cursor), range(limit), strict=False)]
 
@@ -91,7 +108,8 @@ class Operations:
             yield from self._graveyard.search(wanted)
 
     def count_dead(self, wanted: Filter) -> int:
-        """How many dead letters a filter finds."""
+        """How many dead letters a filter finds. Raises NotFoundError for an unknown queue."""
+        self._searchable(wanted)
         with _reachable():
             return self._graveyard.count(wanted)
 
@@ -100,7 +118,7 @@ class Operations:
         with _reachable():
             found = self._graveyard.find(letter_id)
         if found is None:
-            raise NotFoundError(f"there is no dead letter {letter_id!r}; `luna dead list` shows those there are")
+            raise NotFoundError(f"there is no dead letter {letter_id!r}; it may have been retried or discarded")
         return found
 
     def retry(self, letter_id: str, by: str) -> None:
@@ -124,8 +142,7 @@ class Operations:
             try:
                 data = contracts[event.type].model_validate(data).model_dump(mode="json", exclude_none=True)
             except ValidationError as error:
-                places = "; ".join(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}" for wrong in error.errors())
-                raise RefusedError(f"the data breaks the contract of {event.type}: {places}") from None
+                raise BrokenContractError(event.type, data, error.errors()) from None
         with _reachable():
             self._taken(self._graveyard.retry(found.letter, edited=data, by=by), letter_id)
         self._audit(by, "dead.edit", letter_id, queue=found.letter.queue)
@@ -138,8 +155,11 @@ class Operations:
         self._audit(by, "dead.discard", letter_id, queue=found.letter.queue)
 
     def start_bulk(self, kind: bulk.Kind, wanted: Filter, rate: float, by: str) -> UUID:
-        """Store an operation over all dead letters that a filter finds now; an event must then be published for it."""
-        total = self.count_dead(wanted)
+        """Store an operation over all dead letters that a filter finds now, and set workers to it.
+
+        Raises NotFoundError for an unknown queue. An operation that no worker could be told of is stopped.
+        """
+        total, publisher = self.count_dead(wanted), self._publisher
         with _reachable():
             until = inspection.now_ms(self._client, self._queues[0])  # the clock that the letters' times are from
         with self._database.write() as connection:
@@ -147,6 +167,12 @@ class Operations:
             operation = bulk.create(connection, kind, wanted._replace(until_ms=until), total, rate, by, now)
             detail = {key: value for key, value in wanted._asdict().items() if value}
             audit.write(connection, by, f"dead.{kind}_many", str(operation), total, detail, now)
+        try:
+            publisher.publish(bulk.first_slice(operation, by))
+        except UnavailableError:
+            with self._database.write() as connection:
+                bulk.end(connection, operation, "stopped", "it was never begun: Redis went away", datetime.now(UTC))
+            raise
         return operation
 
     def operation(self, operation_id: UUID) -> bulk.Progress:
@@ -164,16 +190,30 @@ class Operations:
             bulk.end(connection, operation_id, "stopped", f"stopped by {by}", datetime.now(UTC))
         self._audit(by, "operation.stop", str(operation_id))
 
-    def audit_log(self, limit: int) -> list[audit.Entry]:
-        """Who did what, newest first."""
+    def audit_log(self, limit: int, before: int | None = None) -> list[audit.Entry]:
+        """Who did what, newest first; the last one's id is the `before` of the next page."""
         with self._database.read() as connection:
-            return audit.read(connection, limit)
+            return audit.read(connection, limit, before)
 
     @property
     def _database(self) -> Database:
         if self._given_database is None:
             raise TypeError("these operations were opened without a database")
         return self._given_database
+
+    @property
+    def _publisher(self) -> Publisher:
+        if self._given_publisher is None:
+            raise TypeError("these operations were opened without a publisher")
+        return self._given_publisher
+
+    def _state(self, queue: str, workers: list[WorkerState]) -> QueueState:
+        with _reachable():
+            return inspection.queue_state(self._client, queue, sum(queue in worker.queues for worker in workers))
+
+    def _searchable(self, wanted: Filter) -> None:
+        if wanted.queue is not None:
+            self._known(wanted.queue)
 
     def _known(self, queue: str) -> None:
         if queue not in self._queues:

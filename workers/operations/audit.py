@@ -23,9 +23,14 @@ audit_log = Table(
 )
 
 
-class Entry(NamedTuple):
-    """One action."""
+LONGEST = 200
+"""Of `by` and `target`: a message that came from elsewhere may have an id of any length, or with a NUL in it."""
 
+
+class Entry(NamedTuple):
+    """One action; ids grow with time."""
+
+    id: int
     at: datetime
     by: str
     action: str
@@ -39,12 +44,19 @@ def write(
 ) -> None:
     """Write one action down."""
     connection.execute(
-        insert(audit_log).values(at=now, by=by, action=action, target=target, affected=affected, detail=detail)
+        insert(audit_log).values(
+            at=now, by=_fit(by), action=action, target=_fit(target), affected=affected, detail=detail
+        )
     )
 
 
-def read(connection: Connection, limit: int) -> list[Entry]:
-    """The newest actions first."""
-    columns = [audit_log.c[name] for name in Entry._fields]
-    rows = connection.execute(select(*columns).order_by(audit_log.c.id.desc()).limit(limit))
-    return [Entry(*row) for row in rows]
+def read(connection: Connection, limit: int, before: int | None = None) -> list[Entry]:
+    """The newest actions first, from those older than the entry `before` on."""
+    wanted = select(*(audit_log.c[name] for name in Entry._fields)).order_by(audit_log.c.id.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(audit_log.c.id < before)
+    return [Entry(*row) for row in connection.execute(wanted)]
+
+
+def _fit(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST]

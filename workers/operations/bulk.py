@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import JSON, Column, Connection, Float, Integer, String, Table, insert, select, update
 
 from workers.database import Database, Moment, metadata
+from workers.event import INTERNAL_SOURCE, Event
 from workers.queue.graveyard import Filter, Graveyard
 
 Kind = Literal["retry", "discard"]
@@ -25,6 +26,7 @@ SLICE_S = 5.0
 CANARIES = 5
 CANARY_S = 10.0
 """How long the canaries may take to die again."""
+SLICE_DUE = "operation.slice_due"
 FASTEST = 1_000.0
 """Letters per second where no rate is asked for."""
 
@@ -86,6 +88,12 @@ def create(connection: Connection, kind: Kind, wanted: Filter, total: int, rate:
         )
     )
     return operation
+
+
+def first_slice(operation: UUID, by: str) -> Event:
+    """The event that sets workers to an operation."""
+    data = {"operation_id": str(operation)}
+    return Event(id=str(uuid4()), source=f"{INTERNAL_SOURCE}operations", type=SLICE_DUE, data=data, caller=by)
 
 
 def read(connection: Connection, operation: UUID) -> Progress | None:

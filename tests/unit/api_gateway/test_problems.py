@@ -77,7 +77,7 @@ def test_an_unknown_path_is_a_problem() -> None:
 def test_a_wrong_method_keeps_allow() -> None:
     response = answer(method="DELETE")
     assert problem_of(response)["status"] == 405
-    assert response.headers["Allow"] == "GET"
+    assert response.headers["Allow"] == "GET, HEAD"
 
 
 def test_a_wrong_parameter_is_named() -> None:

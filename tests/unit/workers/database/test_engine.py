@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -147,3 +149,16 @@ def test_transactions_that_cannot_be_put_in_order_ask_for_another_try(postgresql
             both(database)
         assert not isinstance(failed.value, UnavailableError)
         assert stored(database) == [1]
+
+
+def test_a_host_that_goes_away_without_a_word_is_noticed_within_seconds(postgresql: PostgreSQL) -> None:
+    with closing(Database(postgresql.create())) as database, database.read() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        descriptor = socket.socket(fileno=os.dup(driver.fileno()))
+        with closing(descriptor):
+            idle, every, probes = (
+                descriptor.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+        assert idle + every * probes < 15

@@ -11,13 +11,14 @@ from actors.events import CONTRACTS
 from tests.builders import Told, an_event, waiting
 from tests.servers import eventually
 from workers.database import Database
-from workers.errors import NotFoundError, PermanentError, RefusedError
+from workers.errors import NotFoundError, PermanentError, RefusedError, UnavailableError
 from workers.event import Event, Route
 from workers.operations import Filter, Operations, bulk
 from workers.queue.graveyard import Graveyard
 from workers.queue.publisher import Publisher
 
 ROUTES = {"user.signed_up": (Route("users.create", "users"),)}
+SLICES = {"operation.slice_due": (Route("maintenance.work_operation", "maintenance"),)}
 QUEUES = ("users",)
 
 
@@ -27,7 +28,7 @@ class Grave:
     def __init__(self, store: redis.Redis, database: Database, letters: int) -> None:
         self.store, self.database = store, database
         self.told, self.graveyard = Told(store, ROUTES), Graveyard(store, QUEUES)
-        self.operations = Operations(store, QUEUES, database)
+        self.operations = Operations(store, QUEUES, database, Publisher(store, SLICES))
         self.slept: list[float] = []
         self.die(*(an_event() for _ in range(letters)), publish=True)
 
@@ -166,7 +167,56 @@ def test_an_edit_that_breaks_the_contract_is_refused_and_changes_nothing(grave: 
     assert (grave.graveyard.count(Filter()), grave.operations.audit_log(10)) == (7, [])
 
 
+def test_starting_an_operation_sets_workers_to_it(grave: Grave) -> None:
+    operation = grave.start("discard")
+    (event,) = waiting(grave.store, "maintenance")
+    assert (event.type, event.data, event.caller) == ("operation.slice_due", {"operation_id": str(operation)}, "cli:op")
+
+
+def test_an_operation_that_no_worker_was_told_of_is_stopped(grave: Grave, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Publisher, "publish", Mock(side_effect=UnavailableError("Redis", "gone")))
+    with pytest.raises(UnavailableError):
+        grave.start("discard")
+    (started,) = grave.operations.audit_log(10)
+    progress = grave.operations.operation(UUID(started.target))
+    assert (progress.state, progress.note) == ("stopped", "it was never begun: Redis went away")
+
+
+def test_the_audit_log_is_read_page_by_page(grave: Grave) -> None:
+    for _ in range(3):
+        grave.operations.pause("users", "cli:op")
+    first = grave.operations.audit_log(2)
+    rest = grave.operations.audit_log(2, before=first[-1].id)
+    assert [len(first), len(rest)] == [2, 1]
+    assert first[0].id > first[1].id > rest[0].id
+
+
+def test_whoever_acts_on_an_id_that_no_column_holds_is_in_the_audit_log_all_the_same(
+    store: redis.Redis, any_database: Database
+) -> None:
+    queue = "a\0" + "b" * 300
+    Operations(store, [queue], any_database).pause(queue, "c" * 300)
+    (entry,) = Operations(store, [queue], any_database).audit_log(1)
+    assert (entry.by, entry.target) == ("c" * 200, "a\ufffd" + "b" * 198)
+
+
+def test_one_queue_is_what_it_is_among_all(grave: Grave) -> None:
+    assert [grave.operations.queue("users")._replace(oldest_age_s=0)] == [
+        state._replace(oldest_age_s=0) for state in grave.operations.queues()
+    ]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1", "-1.a", "nan.a", "1" * 40 + ".a"])
+def test_a_cursor_that_no_listing_ended_with_is_refused(grave: Grave, cursor: str) -> None:
+    with pytest.raises(RefusedError, match="the cursor is not one"):
+        grave.operations.dead(Filter(), limit=1, cursor=cursor)
+
+
 def test_what_is_not_there_is_said_in_a_sentence(grave: Grave) -> None:
+    with pytest.raises(NotFoundError, match="there is no queue 'post'; these are: users"):
+        grave.operations.queue("post")
+    with pytest.raises(NotFoundError, match="there is no queue 'post'; these are: users"):
+        grave.operations.start_bulk("retry", Filter("post"), 0, "cli:op")
     with pytest.raises(NotFoundError, match="there is no queue 'post'; these are: users"):
         grave.operations.pause("post", "cli:op")
     with pytest.raises(NotFoundError, match="there is no dead letter 'x'"):

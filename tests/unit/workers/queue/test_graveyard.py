@@ -7,12 +7,11 @@ import dramatiq
 import pytest
 import redis
 
-from tests.builders import Told, an_event, waiting
+from tests.builders import Told, an_event, buried, waiting
 from tests.servers import eventually
 from workers.errors import PermanentError
 from workers.event import Event, Route
 from workers.queue import graveyard as module
-from workers.queue.broker import StreamsBroker
 from workers.queue.encoding import decode
 from workers.queue.graveyard import Filter, Found, Graveyard, event_of
 from workers.queue.publisher import Publisher
@@ -40,19 +39,6 @@ def die(store: redis.Redis) -> Die:
 @pytest.fixture
 def graveyard(store: redis.Redis) -> Graveyard:
     return Graveyard(store, ["users", "email"])
-
-
-def bury(store: redis.Redis, message: dramatiq.Message[Any], error: Exception) -> None:
-    """Store a message that is no event, and let it die."""
-    broker = StreamsBroker(store, middleware=[])
-    dramatiq.actor(lambda **_: None, actor_name=message.actor_name, queue_name=message.queue_name, broker=broker)
-    broker.enqueue(message)
-    consumer = broker.consume(message.queue_name, timeout=20)
-    delivery = eventually(consumer.__next__)
-    delivery.fail()
-    delivery.fail_with(error)
-    consumer.nack(delivery)
-    broker.close()
 
 
 def a_message(**kwargs: Any) -> dramatiq.Message[Any]:
@@ -184,10 +170,10 @@ def test_an_argument_that_is_only_called_event_hinders_neither_edit_nor_retry_no
 ) -> None:
     message = a_message(event={"id": "no envelope"})
     for act in (graveyard.discard, graveyard.retry, lambda letter: graveyard.retry(letter, edited={"event": {}})):
-        bury(store, message, ValueError("no"))
+        buried(store, message, ValueError("no"))
         assert act(only(graveyard).letter)
         store.delete("luna:{users}:stream")
-    bury(store, message, ValueError("no"))
+    buried(store, message, ValueError("no"))
     assert graveyard.purge(2**53) == 1
 
 
@@ -195,8 +181,8 @@ def test_a_message_that_was_stored_twice_and_dies_twice_leaves_two_letters(
     store: redis.Redis, graveyard: Graveyard
 ) -> None:
     message = a_message()
-    bury(store, message, ValueError("first"))
-    bury(store, message, TypeError("second"))
+    buried(store, message, ValueError("first"))
+    buried(store, message, TypeError("second"))
     second, first = graveyard.search(Filter())
     assert (graveyard.count(Filter(fingerprint=first.letter.fingerprint)), first.letter.id) == (1, message.message_id)
     found = graveyard.find(second.letter.id)
@@ -210,10 +196,10 @@ def test_what_died_again_of_another_cause_is_not_taken_for_what_was_seen(
     store: redis.Redis, graveyard: Graveyard
 ) -> None:
     message = a_message()
-    bury(store, message, ValueError("seen"))
+    buried(store, message, ValueError("seen"))
     seen = only(graveyard).letter
     assert graveyard.discard(seen)
-    bury(store, message, TypeError("not seen"))
+    buried(store, message, TypeError("not seen"))
     assert not graveyard.discard(seen)
     assert graveyard.discard(only(graveyard).letter)
     assert graveyard.groups() == []
@@ -224,7 +210,7 @@ def eleven(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Letters on several pages, each of which died in a millisecond of its own."""
     monkeypatch.setattr(module, "PAGE", 4)
     for number in range(11):
-        bury(store, a_message(), ValueError("no"))
+        buried(store, a_message(), ValueError("no"))
         (name,) = store.zrange("luna:{users}:dead", -1, -1)
         store.zadd("luna:{users}:dead", {name: number + 1})
 
