@@ -32,6 +32,8 @@ from workers.settings import Settings
 
 CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
+CANCEL_AGAIN_S = 0.1
+
 OUTSIDE = [type_ for type_, contract in CONTRACTS.items() if contract.external]
 
 log = structlog.get_logger(__name__)
@@ -49,9 +51,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         app.state.publisher = AsyncPublisher(client, ROUTES, watch=watch, outside=OUTSIDE)
         log.info("gateway.started", url=settings.gateway_url)
         yield
-        watching.cancel()
         looking.cancel()
-        await asyncio.wait([looking])  # it looks into the database, which is closed now
+        while not watching.done():  # redis-py swallows a cancellation that comes while it connects
+            watching.cancel()
+            await asyncio.wait([watching], timeout=CANCEL_AGAIN_S)
+        await asyncio.wait([looking])  # it ends what it asks of the database, which is closed now
         await client.aclose()
         database.close()
         log.info("gateway.stopped")
