@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
-    """The ASGI application. Building it does no I/O."""
+    """The ASGI application. Building it reads the JWKS file, and no more. Raises SettingsError."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
