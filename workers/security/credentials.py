@@ -106,7 +106,7 @@ class Credentials:
 
     async def look(self) -> None:
         """Look now at what has changed. Raises UnavailableError."""
-        if await self._in_thread(self._tokens.key_file.refresh):
+        if self._tokens.key_file.refresh():  # here, not in a thread: those may all be waiting for the database
             self._remembered.clear()  # some may be signed by a key that is gone
         async with self._looking:
             await self._look_at_database()
@@ -207,6 +207,8 @@ class Credentials:
         try:
             async with asyncio.timeout(DEADLINE_S):  # `wait_for` swallows a cancellation that comes with the answer
                 return await self._in_thread(asking)
+        except UnavailableError:
+            raise
         except (TransientError, SQLAlchemyError) as error:
             raise UnavailableError("the database", type(error).__name__) from error
         except TimeoutError:
