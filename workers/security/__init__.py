@@ -1,1 +1,1 @@
-"""Who may do what: tokens and scopes."""
+"""Who may do what: tokens, API keys and scopes."""

@@ -12,6 +12,7 @@ from tests.builders import an_event, business, waiting
 from workers import receipts
 from workers.database import Database
 from workers.errors import PermanentError
+from workers.security import api_keys, revocations
 
 FIRE_TIME = "2026-07-01T03:17:00Z"
 
@@ -49,6 +50,29 @@ def test_receipts_past_their_retention_are_purged(database: Database, store: red
     with database.read() as connection:
         left = set(connection.scalars(select(receipts.receipts.c.event)))
     assert left == {young.identity}
+
+
+def test_api_keys_that_ended_long_ago_are_purged(database: Database, store: redis.Redis) -> None:
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    ends = {"live": now + hour, "ended": now - api_keys.KEPT_FOR + hour, "old": now - api_keys.KEPT_FOR - hour}
+    with database.write() as connection:
+        for name, expires_at in ends.items():
+            api_keys.create(connection, name, frozenset(), None, expires_at, now)
+        revoked, _ = api_keys.create(connection, "revoked", frozenset(), None, now + hour, now)
+        api_keys.revoke(connection, revoked, now - api_keys.KEPT_FOR - hour)
+    business(database, store).run(run_task, an_event("job.task_due", task_due("purge_api_keys")))
+    with database.read() as connection:
+        assert {key.subject for key in api_keys.every(connection)} == {"live", "ended"}
+
+
+def test_revocations_of_tokens_that_have_expired_are_purged(database: Database, store: redis.Redis) -> None:
+    now, past = datetime.now(UTC), datetime.now(UTC) - revocations.KEPT_PAST_EXPIRY
+    with database.write() as connection:
+        for token, expires_at in (("live", now), ("old", past - timedelta(seconds=1))):
+            revocations.revoke(connection, token, expires_at, now)
+    business(database, store).run(run_task, an_event("job.task_due", task_due("purge_revocations")))
+    with database.read() as connection:
+        assert connection.scalars(select(revocations.revoked_tokens.c.token)).all() == ["live"]
 
 
 def test_a_task_this_version_does_not_know_is_permanent(database: Database, store: redis.Redis) -> None:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
+from tests.hostile_credentials import forge
 from workers.database import Database
 from workers.errors import UnavailableError
 from workers.rates import Rate
@@ -414,6 +417,52 @@ def test_a_database_that_hangs_holds_no_request_for_long(gateway: Gateway, monke
     with pytest.raises(UnavailableError, match="no answer within"):
         gateway.verify(token)
     go.set()
+
+
+def test_a_database_without_our_tables_is_one_that_cannot_be_used(gateway: Gateway) -> None:
+    _, shown = gateway.new_key()
+    with gateway.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE api_keys RENAME TO elsewhere")
+    try:
+        with pytest.raises(UnavailableError):
+            gateway.verify(shown)
+    finally:
+        with gateway.database.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO api_keys")
+
+
+def test_a_key_file_that_changed_is_read_and_forgets_what_the_old_one_signed(gateway: Gateway, tmp_path: Path) -> None:
+    jwks = tmp_path / "jwks.json"
+    public = [forge.public_jwk("ES256", forge.EC, "ec"), forge.public_jwk("EdDSA", forge.ED, "ed")]
+    jwks.write_text(json.dumps({"keys": public}))
+    gateway.credentials = Credentials(
+        Tokens(["s" * 32], issuer="luna", audience="luna", jwks=jwks), gateway.database, clock=gateway.clock
+    )
+    claims = json.dumps(forge.good_claims()).encode()
+    token = forge.raw(b'{"alg":"EdDSA","kid":"ed"}', claims, forge.ED.sign)
+    gateway.verify(token)
+    jwks.write_text(json.dumps({"keys": public[:1]}))
+    gateway.database.away = True
+    with pytest.raises(UnavailableError):
+        gateway.look()
+    assert gateway.remembered(token) is None
+    with pytest.raises(InvalidCredentialError, match="no key of this kid"):
+        gateway.verify(token)
+
+
+def test_revocations_are_read_whole_once_a_minute(gateway: Gateway) -> None:
+    token = gateway.token(ttl_s=86400)
+    gateway.revoke_token(token)
+    gateway.look()
+    with gateway.database.write() as connection:
+        connection.execute(revocations.revoked_tokens.delete())
+    gateway.clock.now += credentials.READ_ALL_EVERY_S - 1
+    gateway.look()
+    with pytest.raises(InvalidCredentialError, match="revoked"):
+        gateway.verify(token)
+    gateway.clock.now += 1
+    gateway.look()
+    assert gateway.verify(token).subject == "shop"
 
 
 def test_nothing_that_is_printed_holds_a_secret(gateway: Gateway) -> None:

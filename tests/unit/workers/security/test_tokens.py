@@ -161,6 +161,27 @@ def test_a_token_that_is_too_long_is_refused_before_it_is_decoded(tokens: Tokens
         tokens.verify(token)
 
 
+@pytest.mark.parametrize(
+    ("scope", "known"),
+    [
+        ("events:write  openid ops:read", {"events:write", "ops:read"}),
+        ("Admin admin:all", set()),
+        ("openid\u00a0admin", set()),  # RFC 6749, 3.3: only a space is between two
+        ("openid\tadmin", set()),
+        ("", set()),
+    ],
+)
+def test_scopes_that_are_not_ours_are_left_out(tokens: Tokens, scope: str, known: set[str]) -> None:
+    assert tokens.verify(signed(scope=scope)).caller.scopes == known
+
+
+def test_a_token_without_a_jti_has_the_digest_of_what_is_signed_for_its_id(tokens: Tokens) -> None:
+    one, other = signed(), signed(x=1)
+    assert tokens.verify(one).id.startswith("sha256:")
+    assert tokens.verify(one).id == tokens.verify(one).id != tokens.verify(other).id
+    assert tokens.verify(signed(jti="7b0c")).id == "7b0c"
+
+
 @pytest.mark.parametrize("scope", sorted(SCOPES))
 def test_a_caller_may_what_its_scopes_say_and_admin_everything(scope: str) -> None:
     assert Caller("shop", frozenset({scope})).may(scope)
