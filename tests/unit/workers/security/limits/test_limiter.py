@@ -31,16 +31,19 @@ class Clock:
 
 
 class Counting:
-    """A client that counts its calls."""
+    """A client that counts its calls, and holds them back while its gate is shut."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.calls = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
         self._evalsha = client.evalsha
         client.evalsha = self._counted  # type: ignore[method-assign]  # in the third party's way, not in ours
 
-    def _counted(self, *args: Any, **options: Any) -> Any:
+    async def _counted(self, *args: Any, **options: Any) -> Any:
         self.calls += 1
-        return self._evalsha(*args, **options)
+        await self.gate.wait()
+        return await self._evalsha(*args, **options)
 
 
 def limiting(store: redis.Redis, act: Callable[[Limiter, Clock, Counting], Awaitable[Any]]) -> Any:
@@ -153,6 +156,20 @@ def test_callers_of_the_same_moment_share_one_call(store: redis.Redis) -> None:
         decisions = await asyncio.gather(*(limiter.take([IP, own]) for own in buckets))
         assert sum(decision.allowed for decision in decisions) == 100
         assert counting.calls == 1
+
+    limiting(store, act)
+
+
+def test_those_who_come_while_a_call_is_under_way_share_the_next_one(store: redis.Redis) -> None:
+    async def act(limiter: Limiter, _: Clock, counting: Counting) -> None:
+        counting.gate.clear()
+        waiting = []
+        for _turn in range(20):
+            waiting.append(asyncio.create_task(limiter.take([IP])))
+            await asyncio.sleep(0)
+        counting.gate.set()
+        assert all(decision.allowed for decision in await asyncio.gather(*waiting))
+        assert counting.calls == 2
 
     limiting(store, act)
 
