@@ -11,6 +11,7 @@ import redis.asyncio
 from redis import Redis, RedisError
 from redis.exceptions import NoScriptError
 
+Key = str | bytes
 Argument = str | bytes | int | float
 
 
@@ -22,7 +23,7 @@ class Script:
         self.source = files(package).joinpath(f"{name}.lua").read_text()
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
 
-    def run(self, client: Redis, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+    def run(self, client: Redis, keys: Sequence[Key], args: Sequence[Argument]) -> Any:
         """Its answer. Raises redis.RedisError."""
         try:
             return client.evalsha(self.digest, len(keys), *keys, *args)
@@ -32,7 +33,7 @@ class Script:
     async def run_async(
         self,
         client: redis.asyncio.Redis,
-        keys: Sequence[str],
+        keys: Sequence[Key],
         args: Sequence[Argument],
         then: Sequence[str] | None = None,
     ) -> Any:
@@ -48,7 +49,7 @@ class Script:
             return await client.eval(self.source, len(keys), *keys, *args)
 
     async def _confirmed(
-        self, client: redis.asyncio.Redis, keys: Sequence[str], args: Sequence[Argument], then: Sequence[str]
+        self, client: redis.asyncio.Redis, keys: Sequence[Key], args: Sequence[Argument], then: Sequence[str]
     ) -> Any:
         async with client.pipeline(transaction=False) as pipeline:
             pipeline.execute_command("EVAL", self.source, len(keys), *keys, *args)

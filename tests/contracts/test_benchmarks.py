@@ -14,7 +14,9 @@ import pytest
 
 from actors import boot
 from benchmarks.gateway import checked
+from benchmarks.limits import LUNA, Cell
 from benchmarks.report import markdown
+from benchmarks.server import Server
 from tests.builders import NOBODY_LISTENS
 from tests.processes import ROOT
 from workers.settings import Settings
@@ -44,6 +46,12 @@ def test_a_cell_runs_and_is_kept(tmp_path: Path) -> None:
     _, cell = map(json.loads, kept.read_text().splitlines())
     assert cell["figures"]["drain1"] > 0
     assert "| luna |" in done.stdout
+
+
+@pytest.mark.parametrize(("way", "clients"), [("script", 1), ("grouped", 1), ("limiter", 1), ("limiter", 64)])
+def test_the_limits_are_decided_in_each_way_that_is_measured(way: str, clients: int) -> None:
+    with Server() as server:
+        assert Cell(LUNA, way, clients, 640).measure(server) > 0
 
 
 def test_the_table_has_medians_and_ratios_and_tells_of_what_failed() -> None:

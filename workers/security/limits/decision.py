@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple, Self
 
 from workers.security.limits import gcra
@@ -24,7 +25,7 @@ class Standing(NamedTuple):
     violated: bool
 
     @classmethod
-    def of(cls, policy: Policy, debt: Debt, cost: int, *, violated: bool) -> Self:
+    def of(cls, policy: Policy, debt: Debt, violated: bool, cost: int) -> Self:
         """That of one who owes `debt`. A violated policy has nothing left, however little was asked for."""
         if violated:
             return cls(policy, 0, max(1, gcra.whole_seconds(gcra.wait_us(debt, policy.rate, cost))), violated=True)
@@ -50,9 +51,17 @@ class Decision:
         return cls(policies, violated=violated, impossible=True)
 
     @classmethod
-    def of(cls, buckets: Sequence[Bucket], standings: Sequence[Standing]) -> Self:
-        """The decision that follows from where the caller stands with some of these."""
-        violated = tuple(standing.policy.name for standing in standings if standing.violated)
+    def of(cls, buckets: Sequence[Bucket], debts: Iterable[Debt], refused: Sequence[bool], cost: int) -> Self:
+        """The decision on who asked for `cost` and owes these `debts`; those that `refused` had no room for it."""
+        policies = tuple([bucket.policy for bucket in buckets])
+        standings = tuple(map(Standing.of, policies, debts, refused, repeat(cost)))
+        violated = tuple([policy.name for policy, no in zip(policies, refused, strict=True) if no])
+        return cls(policies, standings, violated)
+
+    @classmethod
+    def refusal(cls, buckets: Sequence[Bucket], standings: Sequence[Standing]) -> Self:
+        """The refusal by these policies alone; of the other buckets nothing is known."""
+        violated = tuple(standing.policy.name for standing in standings)
         return cls(tuple(bucket.policy for bucket in buckets), tuple(standings), violated)
 
     @property

@@ -11,24 +11,21 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import orjson
 import redis.asyncio
 import structlog
 from redis import RedisError
 
-from workers.script import Argument, Script
-from workers.security.limits.decision import Decision, Standing
-from workers.security.limits.gcra import SECOND_US, Debt
+from workers.security.limits.decision import Decision
+from workers.security.limits.gcra import SECOND_US
 from workers.security.limits.local import LocalLimiter
 from workers.security.limits.policies import Bucket
 from workers.security.limits.refusals import Refusals
+from workers.security.limits.take import TAKE, Call
 
 TIMEOUT_S = 0.25  # a gateway that answers in a millisecond does not wait longer for a number
 PAUSE_S = 1.0
 """How long a server that failed is left alone, until one request tries it again."""
 MOST_AT_ONCE = 500
-
-TAKE = Script("workers.security.limits", "take")
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +63,7 @@ class Limiter:
 
     def known(self, buckets: Sequence[Bucket], cost: int = 1) -> Decision | None:
         """The refusal that is certain without asking; None where the server must be asked. No I/O."""
-        if any(cost > bucket.policy.rate.quota for bucket in buckets):
+        if cost > 1 and any(cost > bucket.policy.rate.quota for bucket in buckets):
             return Decision.impossible_for(buckets, cost)
         return self._refusals.known(buckets, cost)
 
@@ -106,24 +103,15 @@ class Limiter:
         self._decider = None
 
     async def _ask(self, group: Sequence[_Request]) -> None:
-        numbers, args = _call(group)
+        call = Call([(request.buckets, request.cost) for request in group])
         asked = self._clock_us()
         async with asyncio.timeout(self._timeout_s):
-            marks, *owed = await TAKE.run_async(self._client, list(numbers), args)
-        debts = [Debt(*pair) for pair in zip(owed[::2], owed[1::2], strict=True)]
-        for request, mark in zip(group, marks, strict=True):
-            own = [debts[numbers[bucket.key] - 1] for bucket in request.buckets]
-            self._answer(request, own, mark - ord("0"), asked)
-
-    def _answer(self, request: _Request, debts: Sequence[Debt], refusing: int, asked: int) -> None:
-        """`refusing` has a bit for each bucket that had no room."""
-        standings = []
-        for place, (bucket, debt) in enumerate(zip(request.buckets, debts, strict=True)):
-            violated = bool(refusing >> place & 1)
-            if violated:
-                self._refusals.note(bucket, debt, asked)
-            standings.append(Standing.of(bucket.policy, debt, request.cost, violated=violated))
-        _settle(request, Decision.of(request.buckets, standings))
+            answer = await TAKE.run_async(self._client, call.names, call.args)
+        for request, verdict in zip(group, call.read(answer), strict=True):
+            for bucket, debt, violated in zip(request.buckets, *verdict, strict=True):
+                if violated:
+                    self._refusals.note(bucket, debt, asked)
+            _settle(request, Decision.of(request.buckets, *verdict, request.cost))
 
     def _fall_back(self, group: Sequence[_Request], error: Exception) -> None:
         """Decide here for all that wait, and for those who come until the server is tried again."""
@@ -146,18 +134,3 @@ class Limiter:
 def _settle(request: _Request, decision: Decision) -> None:
     if not request.decided.done():  # else the caller went away; what was drawn stays drawn
         request.decided.set_result(decision)
-
-
-def _call(group: Sequence[_Request]) -> tuple[dict[str, int], list[Argument]]:
-    """The buckets by number, from 1 as Lua counts, and the arguments of take.lua."""
-    numbers: dict[str, int] = {}
-    rates, requests = [], []
-    for buckets, cost, _ in group:
-        row = [cost]
-        for (_, rate), key in buckets:
-            if key not in numbers:
-                numbers[key] = len(numbers) + 1
-                rates.append((rate.window_s * SECOND_US, rate.quota))
-            row.append(numbers[key])
-        requests.append(row)
-    return numbers, [orjson.dumps([rates, requests])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from workers.security.limits import gcra
-from workers.security.limits.decision import Decision, Standing
+from workers.security.limits.decision import Decision
 from workers.security.limits.gcra import NOTHING, Debt
 from workers.security.limits.policies import Bucket
 from workers.security.limits.recent import Recent
@@ -30,11 +30,7 @@ class LocalLimiter:
             owed = [gcra.grown(debt, bucket.policy.rate, cost) for bucket, debt in zip(buckets, owed, strict=True)]
             for bucket, debt in zip(buckets, owed, strict=True):
                 self._paid.put(bucket.key, Debt(now + debt.us, debt.part))
-        standings = [
-            Standing.of(bucket.policy, debt, cost, violated=violated)
-            for bucket, debt, violated in zip(buckets, owed, refused, strict=True)
-        ]
-        return Decision.of(buckets, standings)
+        return Decision.of(buckets, owed, refused, cost)
 
     def _owed(self, bucket: Bucket, now: int) -> Debt:
         paid = self._paid.get(bucket.key)

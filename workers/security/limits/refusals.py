@@ -38,7 +38,7 @@ class Refusals:
         if not len(self._paid):
             return None
         violated = [standing for bucket in buckets if (standing := self._violated(bucket, cost))]
-        return Decision.of(buckets, violated) if violated else None
+        return Decision.refusal(buckets, violated) if violated else None
 
     def _violated(self, bucket: Bucket, cost: int) -> Standing | None:
         paid = self._paid.get(bucket.key)
@@ -49,4 +49,4 @@ class Refusals:
             if paid.soonest <= now:
                 self._paid.drop(bucket.key)
             return None
-        return Standing.of(bucket.policy, Debt(paid.latest - now), cost, violated=True)
+        return Standing.of(bucket.policy, Debt(paid.latest - now), True, cost)

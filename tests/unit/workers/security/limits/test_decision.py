@@ -17,7 +17,7 @@ ENDPOINT = Policy("GET /v1/events/{id}", Rate(5, 1))
 
 
 def decision(*standings: Standing, policies: tuple[Policy, ...] = (IP, USER, ENDPOINT)) -> Decision:
-    return Decision.of([Bucket(policy, policy.name) for policy in policies], standings)
+    return Decision(policies, standings, tuple(one.policy.name for one in standings if one.violated))
 
 
 def parsed(decision: Decision, field: str) -> dict[str, dict[str, Any]]:
@@ -80,7 +80,7 @@ def test_the_figures_of_any_debt_are_within_their_bounds(rate: Rate, spent: int,
     policy, debt = Policy("p", rate), grown(Debt(0), rate, spent)
     violated = wait_us(debt, rate, cost) > 0
     assert violated == (spent + cost > rate.quota)
-    standing = Standing.of(policy, debt, cost, violated=violated)
+    standing = Standing.of(policy, debt, violated, cost)
     said = decision(standing, policies=(policy,))
     field = parsed(said, "RateLimit")["p"]
     assert field["r"] == (0 if violated else rate.quota - spent)

@@ -6,7 +6,6 @@ from fractions import Fraction
 from typing import Any
 
 import fakeredis
-import orjson
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,8 +13,8 @@ from hypothesis import strategies as st
 from tests.servers import Valkey
 from workers.rates import Rate
 from workers.security.limits import Bucket, Policy
-from workers.security.limits.limiter import TAKE
 from workers.security.limits.local import LocalLimiter
+from workers.security.limits.take import TAKE, Call
 
 RATES = [Rate(1, 1), Rate(7, 60), Rate(3, 2_592_000), Rate(10_000_000, 1), Rate(600, 60), Rate(10_000_000, 2_592_000)]
 BUCKETS = [Bucket(Policy(str(number), rate), f"luna:{{limits}}:{number}") for number, rate in enumerate(RATES)]
@@ -55,25 +54,19 @@ class Scripted:
     def __init__(self, client: redis.Redis) -> None:
         client.flushall()
         self._client = client
-        self._source = TAKE.source.replace("redis.call('TIME')", "{ARGV[2], ARGV[3]}")
+        self._source = TAKE.source.replace("call('TIME')", "{ARGV[2], ARGV[3]}")
         assert self._source.count("ARGV[2]") == 1
 
     def decide(self, now: int, group: list[tuple[int, list[Bucket]]]) -> tuple[list[list[bool]], dict[str, Fraction]]:
-        used = list(dict.fromkeys(bucket for _, buckets in group for bucket in buckets))
-        rates = [(bucket.policy.rate.window_s * 10**6, bucket.policy.rate.quota) for bucket in used]
-        rows = [[cost, *(used.index(bucket) + 1 for bucket in buckets)] for cost, buckets in group]
-        args = [orjson.dumps([rates, rows]), *divmod(now, 10**6)]
-        answer: Any = self._client.eval(self._source, len(used), *(bucket.key for bucket in used), *args)
-        marks, *owed = answer
-        violated = [
-            [bool((mark - ord("0")) >> place & 1) for place in range(len(buckets))]
-            for mark, (_, buckets) in zip(marks, group, strict=True)
-        ]
+        call = Call([(buckets, cost) for cost, buckets in group])
+        args = [*call.args, *divmod(now, 10**6)]
+        verdicts = list(call.read(self._client.eval(self._source, len(call.names), *call.names, *args)))
         debts = {
-            bucket.key: us + Fraction(part, bucket.policy.rate.quota)
-            for bucket, us, part in zip(used, owed[::2], owed[1::2], strict=True)
+            bucket.key: debt.us + Fraction(debt.part, bucket.policy.rate.quota)
+            for (_, buckets), verdict in zip(group, verdicts, strict=True)
+            for bucket, debt in zip(buckets, verdict.debts, strict=True)
         }
-        return violated, debts
+        return [verdict.refused for verdict in verdicts], debts
 
 
 NOW = 1_900_000_000_000_000  # in the year 2030, later than the server's clock: nothing expires meanwhile
