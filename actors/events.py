@@ -19,6 +19,7 @@ from pydantic import (
     EmailStr,
     Field,
     StringConstraints,
+    ValidatorFunctionWrapHandler,
     WrapValidator,
     model_validator,
 )
@@ -45,11 +46,17 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
 ]
 MAX_ADDRESS = 254  # RFC 5321, 4.5.3.1.3: a path is 256 octets with its brackets
-Address = Annotated[
-    EmailStr,
-    Field(max_length=MAX_ADDRESS),
-    WrapValidator(lambda value, whole: value if is_plain_address(value) else whole(value)),
-]
+
+
+def _address(value: object, whole: ValidatorFunctionWrapHandler) -> object:
+    if is_plain_address(value):
+        return value
+    if isinstance(value, str) and ("<" in value or value != value.strip()):
+        raise ValueError("must be an e-mail address and nothing else")  # pydantic would take it out of what is around
+    return whole(value)
+
+
+Address = Annotated[EmailStr, Field(max_length=MAX_ADDRESS), WrapValidator(_address)]
 Preferences = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)],

@@ -52,8 +52,9 @@ def media_type(visit: Visit) -> bytes:
     if given == JSON:
         return JSON
     kind, _, parameters = given.lower().partition(b";")
-    charset = parameters.partition(b"charset=")[2].partition(b";")[0].strip(b' \t"')
-    return kind.strip() if charset in {b"", b"utf-8", b"utf8"} else b""
+    _, named, rest = parameters.partition(b"charset=")
+    utf_8 = not named or rest.partition(b";")[0].strip(b' \t"') in {b"utf-8", b"utf8"}
+    return kind.strip() if utf_8 else b""
 
 
 async def read(visit: Visit, receive: Receive, *, batches: bool = False) -> bytes:

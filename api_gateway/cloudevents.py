@@ -24,7 +24,8 @@ from pydantic import (
 )
 
 from api_gateway.problems import Problem, invalid
-from api_gateway.visit import Headers
+from api_gateway.uris import is_uri, is_uri_reference
+from api_gateway.visit import Fields
 
 MAX_ATTRIBUTE_CHARS = 200
 MAX_EXTENSIONS = 20
@@ -60,8 +61,19 @@ def _no_control(text: str) -> str:
     return text
 
 
+def _uri_reference(text: str) -> str:
+    if not is_uri_reference(text):
+        raise ValueError("must be a URI reference (RFC 3986), such as /shop")
+    return text
+
+
 Identifier = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=MAX_ATTRIBUTE_CHARS)]
-SourceUri = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]+$", max_length=MAX_ATTRIBUTE_CHARS)]
+SourceUri = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_ATTRIBUTE_CHARS),
+    AfterValidator(_uri_reference),
+    Field(json_schema_extra={"format": "uri-reference"}),
+]
 Subject = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ATTRIBUTE_CHARS), AfterValidator(_no_control)]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_in_utc)]
 
@@ -113,11 +125,12 @@ def structured(document: Any) -> Sent:
     return _event(document, IN_BODY)
 
 
-def binary(headers: Headers, data: Any) -> Sent:
+def binary(fields: Fields, data: Any) -> Sent:
     """A CloudEvent whose attributes are `ce-` fields and whose data is the body. Raises Problem 400 or 422."""
-    attributes = {
-        name[3:].decode("latin-1"): _text(name, value) for name, value in headers.items() if name[:3] == b"ce-"
-    }
+    ours = [(name, value) for name, value in fields if name[:3] == b"ce-"]
+    attributes = {name[3:].decode("latin-1"): _text(name, value) for name, value in ours}
+    if len(attributes) < len(ours):
+        raise Problem(400, "A ce- field came more than once.")
     for name in ("data", "datacontenttype"):
         if name in attributes:
             raise _wrong([_error(IN_HEADERS, name, "is not a field of the binary mode")])
@@ -132,7 +145,9 @@ def _event(document: dict[str, Any], places: Places) -> Sent:
     ]
     if not errors and document["specversion"] != "1.0":
         errors.append(_error(places, "specversion", "must be 1.0"))
-    media_type = document.get("datacontenttype") or "application/json"
+    media_type = document.get("datacontenttype")
+    if media_type is None:
+        media_type = "application/json"
     if not isinstance(media_type, str) or not JSON_TYPE.fullmatch(media_type):
         errors.append(_error(places, "datacontenttype", "must be JSON in UTF-8: the data of every event is"))
     extensions = {name: value for name, value in document.items() if name not in CORE and value is not None}
@@ -160,6 +175,9 @@ def _extension_errors(extensions: dict[str, Any], places: Places) -> list[dict[s
 
 def _why_not(name: str, value: Any) -> str:
     """What is wrong with an extension attribute, or nothing."""
+    if name == "dataschema":
+        fits = isinstance(value, str) and len(value) <= MAX_EXTENSION_CHARS and is_uri(value)
+        return "" if fits else f"must be a URI (RFC 3986) of at most {MAX_EXTENSION_CHARS} characters"
     if name == "data_base64":
         return "is not taken: the data of every event is JSON"
     if name in RESERVED:

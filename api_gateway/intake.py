@@ -143,7 +143,7 @@ async def _document(visit: Visit, receive: Receive) -> tuple[Callable[[Any], Sen
     if kind == JSON and b"ce-specversion" in visit.headers:
         if isinstance(document, list):
             raise Problem(422, "The binary mode holds one event, whose data is an object.", errors=[_NO_LIST])
-        return partial(cloudevents.binary, visit.headers), document
+        return partial(cloudevents.binary, visit.scope["headers"]), document
     if (kind == BATCH) != isinstance(document, list) and kind != JSON:
         wanted = "a list of events" if kind == BATCH else "one event"
         raise Problem(

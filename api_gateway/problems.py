@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -108,13 +107,14 @@ def invalid(
     details: dict[str, list[str]] = {}
     for error in errors:
         sentence = NOT_AN_OBJECT if error["type"] == "model_type" else _plain(error["msg"])
-        details.setdefault(pointer([*prefix, *_place(error, document)]), []).append(sentence)
+        place = pointer([*prefix, *_place(error, document)])
+        if place not in details and len(details) == MAX_ERRORS:
+            break
+        details.setdefault(place, []).append(sentence)
     return Problem(
         422,
         detail,
-        errors=[
-            {"detail": "; ".join(messages), "pointer": place} for place, messages in islice(details.items(), MAX_ERRORS)
-        ],
+        errors=[{"detail": "; ".join(messages), "pointer": place} for place, messages in details.items()],
     )
 
 

@@ -14,6 +14,7 @@ from workers.security.limits import Decision
 
 CORRELATION_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
+Fields = list[tuple[bytes, bytes]]
 Headers = dict[bytes, bytes]
 
 

@@ -47,6 +47,7 @@ BAD_IDS = ["", "7", 7, "not-an-id", None]
 BAD_ADDRESSES = [
     *("", "ada", "ada@", "@example.org", "ada@example", "a@b@example.org", "ada@example..org", "a da@example.org"),
     *("ada@example.org, eve@example.org", "ada@example.org\nBcc: eve@example.org", f"{'a' * 64}@{'b' * 190}.org", 7),
+    *("Ada <ada@example.org>", "<ada@example.org>", " ada@example.org", "ada@example.org\u2028"),
 ]
 BAD_NAMES = ["", "   ", "x" * 201, "A\nB", "A\x00", "A\tB", "A\u202eB", "A\u2028B", 7, None]
 BAD_PREFERENCES = [
