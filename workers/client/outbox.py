@@ -50,7 +50,7 @@ class Outbox:
     def close(self, timeout_s: float) -> bool:
         """See `Luna.close`."""
         with self._lock:
-            self._closed, sender = True, self._sender
+            self._closed, sender, self._sender = True, self._sender, None
         if sender is None:
             return True
         atexit.unregister(sender.close)

@@ -134,7 +134,7 @@ class Spool:
             raise SpoolError(f"the spool {self._path} has format {version}, this client knows {FORMAT}")
 
     def _one(self, statement: str, *parameters: int) -> int:
-        with self._lock:
+        with self._lock, _spool_errors(self._path):
             (value,) = self._in.execute(statement, parameters).fetchone()
             return int(value)
 

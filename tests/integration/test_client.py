@@ -1,0 +1,105 @@
+"""The client's promise under fire: what was left to its spool has its effect once, whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from actors.users.store import user_metrics, users
+from tests.builders import waiting
+from tests.gateway import SECRET, bearer
+from tests.processes import ROOT, Process, Processes, procfile
+from tests.servers import Valkey, eventually, free_port
+from workers import keys
+from workers.database import Database
+
+EVENTS, BATCH = 10_000, 1
+GATEWAY_DIES_AT = (500, 4000, 6000, 8000)
+"""Each time when so many events are stored."""
+CLIENT_DIES_AT = 2000
+"""When so many events are enqueued, while the gateway is away."""
+
+PROGRAM = ROOT / "tests" / "integration" / "client_program.py"
+
+
+class House:
+    """A gateway over a Valkey that writes everything to disk, and a service that publishes through its spool."""
+
+    def __init__(self, valkey: Valkey, database: Database, processes: Processes, folder: Path) -> None:
+        self.database = database
+        self.store = valkey.client()
+        self.notes = folder / "notes"
+        port = free_port()
+        self._processes = processes
+        self._variables = {
+            "LUNA_ENV": "production",
+            "LUNA_PORT": port,
+            "REDIS_URL": valkey.url,
+            "DATABASE_URL": database.url.render_as_string(hide_password=False),
+            "JWT_SECRET": SECRET,
+        }
+        self.gateway = self.start(*procfile()["web"])
+        self.gateway.says("gateway.started")
+        token = bearer("shop", "events:write")["Authorization"].removeprefix("Bearer ")
+        arguments = (f"http://127.0.0.1:{port}", token, folder / "spool.db", self.notes, EVENTS, BATCH)
+        self.service = self.start(sys.executable, str(PROGRAM), *map(str, arguments))
+
+    def start(self, *command: str) -> Process:
+        return self._processes.start(*command, **self._variables)
+
+    def stored(self) -> int:
+        length: Any = self.store.xlen(keys.stream("users"))
+        return int(length)
+
+    def enqueued(self) -> int:
+        return self.notes.stat().st_size if self.notes.exists() else 0
+
+    def count(self, what: Any) -> int:
+        with self.database.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(what)).scalar_one())
+
+
+@pytest.fixture
+def house(own_valkey: Valkey, database: Database, processes: Processes, tmp_path: Path) -> Iterator[House]:
+    house = House(own_valkey, database, processes, tmp_path)
+    yield house
+    house.store.close()
+
+
+def test_ten_thousand_events_have_their_effects_once_though_gateway_and_client_are_killed(house: House) -> None:
+    for number, stored in enumerate(GATEWAY_DIES_AT):
+        eventually(lambda stored=stored: house.stored() >= stored, within=60, what=f"{stored} events stored")
+        house.gateway.stop(signal.SIGKILL)
+        if number == 0:
+            kill_the_service(house)
+        house.gateway.start()
+    assert house.service.ends(within=100) == 0
+    check_queue(house)
+    check_effects(house)
+
+
+def kill_the_service(house: House) -> None:
+    eventually(lambda: house.enqueued() >= CLIENT_DIES_AT, what=f"{CLIENT_DIES_AT} events enqueued")
+    house.service.stop(signal.SIGKILL)
+    assert house.stored() < house.enqueued() < EVENTS  # else nothing was at stake
+    house.service.start()
+
+
+def check_queue(house: House) -> None:
+    times = Counter(event.id for event in waiting(house.store, "users"))
+    assert set(times) == {f"sign-up-{number}" for number in range(EVENTS)}
+    assert [id_ for id_, count in times.items() if count > 1] == []
+
+
+def check_effects(house: House) -> None:
+    house.start(*procfile()["worker"])
+    eventually(lambda: house.count(users) >= EVENTS and not house.stored(), within=60, what="all effects")
+    assert (house.count(users), house.count(user_metrics)) == (EVENTS, EVENTS)
+    assert house.store.zcard(keys.dead("users")) == 0
