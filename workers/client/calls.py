@@ -146,6 +146,7 @@ class Delivery:
     def __init__(self, events: Sequence[Outgoing], most: int) -> None:
         self._events = events
         self._results: dict[int, Result] = {}
+        self._why: dict[int, str] = {}
         self._batches: deque[list[Numbered]] = deque(split(list(enumerate(events)), _size, most))
 
     def next(self) -> list[Numbered] | None:
@@ -162,6 +163,7 @@ class Delivery:
         for (place, event), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Later):
                 later.append((place, event))
+                self._why[place] = outcome.reason
             else:
                 self._results[place] = outcome
         if later:
@@ -170,9 +172,9 @@ class Delivery:
 
     def given_up(self, reply: Reply) -> list[Result]:
         """The results, where all that is not settled counts as unavailable."""
-        why, asked = results.reason(reply), retry_after(reply)
+        asked, others = retry_after(reply), "the events before it took all the time that this call had"
         for place, event in chain.from_iterable(self._batches):
-            self._results[place] = Unavailable(why, id=event.id, retry_after=asked)
+            self._results[place] = Unavailable(self._why.get(place, others), id=event.id, retry_after=asked)
         return self.results()
 
     def results(self) -> list[Result]:

@@ -134,6 +134,14 @@ def test_closing_is_bounded_and_says_that_events_were_left(
     assert "before 3 events were sent" in caplog.text
 
 
+def test_an_event_that_comes_while_the_client_closes_is_refused_not_lost(connect: Connect) -> None:
+    client = connect()
+    sender = client._outbox.begin()  # noqa: SLF001 what a thread holds that another thread's close overtakes
+    client.close()
+    with pytest.raises(ClientError, match="closed"):
+        sender.enqueue([NewEvent("a.b", {}).outgoing], 1)
+
+
 def test_a_service_that_waits_for_room_is_let_in(connect: Connect, gateway: FakeGateway) -> None:
     gateway.away = True
     client = connect(capacity=1024 * 1024)
@@ -245,16 +253,15 @@ if os.fork():
     os._exit(0)
 sys.stdin.read()
 """
-    process = subprocess.Popen(
+    with subprocess.Popen(  # closes the child's input at its end, and with it the child
         [sys.executable, "-c", SCRIPT + orphan, str(spool)],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-    )
-    assert process.wait(20) == 0
-    with Luna(URL, "token", transport=gateway.transport, spool=spool, linger=0) as client:
-        client.enqueue("a.b", {}, id="2")
-        assert client.flush(5)
-    assert process.stdin is not None
-    process.stdin.close()
+        stderr=subprocess.DEVNULL,
+    ) as parent:
+        assert parent.wait(20) == 0
+        with Luna(URL, "token", transport=gateway.transport, spool=spool, linger=0) as client:
+            client.enqueue("a.b", {}, id="2")
+            assert client.flush(5)

@@ -256,6 +256,11 @@ def test_what_was_not_settled_by_the_deadline_is_unavailable_and_the_rest_keeps_
     results = world.deliver(events("a.b", "full.queue", "a.b", "a.b"))
     assert [type(result) for result in results] == [Accepted, Unavailable, Unavailable, Unavailable]
     assert [result.id for result in results] == ["0", "1", "2", "3"]
+    assert [result.reason for result in results[1:]] == [
+        "the gateway answered 503: The queue is full.",
+        *[results[2].reason] * 2,
+    ]
+    assert "took all the time" in results[2].reason
 
 
 class Tokens:
