@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
 
 from workers.client import results
-from workers.client.batches import MAX_BATCH_EVENTS, halves, split
+from workers.client.batches import MAX_BATCH_EVENTS
 from workers.client.credentials import Credentials
-from workers.client.errors import InvalidEventError, Refused, Unavailable
+from workers.client.delivery import Delivery
+from workers.client.errors import InvalidEventError, Unavailable
 from workers.client.event import Outgoing
-from workers.client.results import Later, Reply, Result
+from workers.client.results import Reply, Result
 from workers.client.retry import Attempts, retry_after
 
 EVENTS = "/v1/events"
@@ -56,9 +55,6 @@ Step: TypeAlias = Send | Wait | Renew
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Step, Reply | None, T]
 
-Numbered: TypeAlias = tuple[int, Outgoing]
-"""An event and its place in what was given."""
-
 
 @dataclass(frozen=True)
 class Calls:
@@ -71,8 +67,13 @@ class Calls:
     now: Callable[[], float] = time.monotonic
     uniform: Callable[[float, float], float] = random.uniform
 
-    def deliver(self, events: Sequence[Outgoing], correlation_id: str | None = None) -> Steps[list[Result]]:
-        """Send these events in batches, in order; one result for each. What the gateway puts off is sent again."""
+    def deliver(
+        self, events: Sequence[Outgoing], correlation_id: str | None = None, *, patient: bool = True
+    ) -> Steps[list[Result]]:
+        """Send these events in batches, in order; one result for each.
+
+        What the gateway puts off is sent again, but by a caller that is not patient: it can wait by itself.
+        """
         delivery = Delivery(events, self.most)
         attempts = self._attempts(self.deadline_s)
         while batch := delivery.next():
@@ -81,7 +82,7 @@ class Calls:
             if delivery.told(batch, reply):
                 continue
             pause = attempts.pause(reply)
-            if pause is None:
+            if pause is None or (pause and not patient):
                 return delivery.given_up(reply)
             yield Wait(pause)
         return delivery.results()
@@ -115,7 +116,8 @@ class Calls:
                     raise results.refused(reply, id)
             pause = attempts.pause(reply)
             if pause is None:
-                raise Unavailable(results.reason(reply), id=id, retry_after=retry_after(reply))
+                status = reply.status_code if isinstance(reply, httpx.Response) else None
+                raise Unavailable(results.reason(reply), id=id, status=status, retry_after=retry_after(reply))
             yield Wait(pause)
 
     def _ask(
@@ -140,73 +142,12 @@ class Calls:
         return reply
 
 
-class Delivery:
-    """The events of one call: which are settled, and what to send next."""
-
-    def __init__(self, events: Sequence[Outgoing], most: int) -> None:
-        self._events = events
-        self._results: dict[int, Result] = {}
-        self._why: dict[int, str] = {}
-        self._batches: deque[list[Numbered]] = deque(split(list(enumerate(events)), _size, most))
-
-    def next(self) -> list[Numbered] | None:
-        """The next batch."""
-        return self._batches.popleft() if self._batches else None
-
-    def told(self, batch: list[Numbered], reply: Reply) -> bool:
-        """Note what became of a batch. False when something of it must be sent again later."""
-        outcomes = results.read(reply, [event for _, event in batch])
-        if len(batch) > 1 and _blamed(reply):
-            self._put_back(*halves(batch))  # one bad event does not take its neighbours with it
-            return True
-        later = []
-        for (place, event), outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Later):
-                later.append((place, event))
-                self._why[place] = outcome.reason
-            else:
-                self._results[place] = outcome
-        if later:
-            self._put_back(*(halves(later) if _too_many(reply) and len(later) > 1 else (later,)))
-        return not later
-
-    def given_up(self, reply: Reply) -> list[Result]:
-        """The results, where all that is not settled counts as unavailable."""
-        asked, others = retry_after(reply), "the events before it took all the time that this call had"
-        for place, event in chain.from_iterable(self._batches):
-            self._results[place] = Unavailable(self._why.get(place, others), id=event.id, retry_after=asked)
-        return self.results()
-
-    def results(self) -> list[Result]:
-        """In the order of the events."""
-        return [self._results[place] for place in range(len(self._events))]
-
-    def _put_back(self, *batches: list[Numbered]) -> None:
-        self._batches.extendleft(reversed(batches))
-
-
-def _blamed(reply: Reply) -> bool:
-    """Whether a whole request was refused for what it holds."""
-    if not isinstance(reply, httpx.Response) or reply.status_code in {results.ACCEPTED, results.MULTI_STATUS}:
-        return False
-    return not results.worth_another_try(reply.status_code) and Refused(reply.status_code, {}).about_event
-
-
-def _too_many(reply: Reply) -> bool:
-    """A batch of n costs n: one that is larger than what the rate limit ever allows passes in parts."""
-    return isinstance(reply, httpx.Response) and reply.status_code == results.TOO_MANY
-
-
 def _unauthorized(reply: Reply | None) -> bool:
     return isinstance(reply, httpx.Response) and reply.status_code == httpx.codes.UNAUTHORIZED
 
 
 def _body(events: Sequence[Outgoing]) -> bytes:
     return events[0].body if len(events) == 1 else b"[" + b",".join([event.body for event in events]) + b"]"
-
-
-def _size(numbered: Numbered) -> int:
-    return len(numbered[1].body)
 
 
 def _one_line(correlation_id: str | None) -> str | None:

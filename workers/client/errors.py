@@ -69,12 +69,16 @@ class Refused(ClientError):  # noqa: N818 a result of `publish_many` too, beside
 class Unavailable(ClientError):  # noqa: N818 a result of `publish_many` too, beside Accepted
     """The gateway could not be reached, or could not promise, before the deadline.
 
-    The event may be stored or not: send it again under the same `id`. `retry_after` is what the gateway asked for (s).
+    The event may be stored or not: send it again under the same `id`. `status` is the gateway's answer, if there was
+    one, and `retry_after` the seconds that it asked for.
     """
 
-    def __init__(self, reason: str, *, id: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, id: str | None = None, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         again = f"; it is safe to repeat under the id {id}" if id else ""
         super().__init__(f"{reason}{again}")
         self.reason = reason
         self.id = id
+        self.status = status
         self.retry_after = retry_after

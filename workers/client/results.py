@@ -36,6 +36,7 @@ class Later(NamedTuple):
     """Not settled: worth another try."""
 
     reason: str
+    status: int | None = None
 
 
 Result: TypeAlias = Accepted | Refused | Unavailable
@@ -53,7 +54,7 @@ class RefusedEvent:
 def read(reply: Reply, events: Sequence[Outgoing]) -> list[Accepted | Refused | Later]:
     """One outcome for each event. Only an answer that names the event counts as accepted: a proxy's 200 does not."""
     if isinstance(reply, httpx.RequestError):
-        return [Later(f"{type(reply).__name__}: {reply}")] * len(events)
+        return [Later(reason(reply))] * len(events)
     if reply.status_code not in {ACCEPTED, MULTI_STATUS}:
         return [_whole(reply, event) for event in events]
     documents = document(reply)
@@ -93,7 +94,9 @@ def document(reply: httpx.Response) -> Any:
 
 
 def _whole(reply: httpx.Response, event: Outgoing) -> Refused | Later:
-    return Later(reason(reply)) if worth_another_try(reply.status_code) else refused(reply, event.id)
+    if worth_another_try(reply.status_code):
+        return Later(reason(reply), reply.status_code)
+    return refused(reply, event.id)
 
 
 def _one(given: Any, event: Outgoing) -> Accepted | Refused | Later:
@@ -102,7 +105,8 @@ def _one(given: Any, event: Outgoing) -> Accepted | Refused | Later:
             return Accepted(event.id, source, type_, given.get("subject"), bool(given.get("duplicate")), url)
         case {"status": "refused", "problem": {"status": int(status)}}:
             problem: dict[str, Any] = given["problem"]
-            later = worth_another_try(status)
-            return Later(f"{status}: {problem.get('detail')}") if later else Refused(status, problem, id=event.id)
+            if worth_another_try(status):
+                return Later(f"{status}: {problem.get('detail')}", status)
+            return Refused(status, problem, id=event.id)
         case _:
             return Later("the gateway's answer does not name the event")

@@ -8,11 +8,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 from workers.client.calls import Calls
 from workers.client.errors import BufferFullError, ClientError, Refused, Unavailable
 from workers.client.event import Outgoing
-from workers.client.results import Accepted, RefusedEvent, Result
+from workers.client.results import TOO_MANY, Accepted, RefusedEvent, Result
 from workers.client.retry import backoff
 from workers.client.store import Queued, RefusedRow, Store
 from workers.client.wire import Wire
@@ -23,10 +24,6 @@ LAST_CALL_S = 1.0
 ROOM_POLL_S = 0.05
 
 log = logging.getLogger("luna.client")
-
-
-class Stopped(Exception):  # noqa: N818 it ends a wait, nothing is wrong
-    """The sender was told to stop while it waited."""
 
 
 class Sender:
@@ -53,6 +50,7 @@ class Sender:
         self._gate = threading.Lock()
         self._closing = False
         self._failures = 0
+        self._most = calls.most
         self._thread = threading.Thread(target=self._run, name="luna-client", daemon=True)
 
     def start(self) -> None:
@@ -87,10 +85,12 @@ class Sender:
         """Flush, then stop. What a spool still holds is sent by the next process; what memory holds is lost."""
         with self._gate:
             self._closing = True
-        flushed = self.flush(timeout_s)
-        self._stop.set()
-        self._news.set()
-        self._hurry.set()
+        try:
+            flushed = self.flush(timeout_s)
+        finally:
+            self._stop.set()
+            self._news.set()
+            self._hurry.set()
         if not flushed:
             kept = "stay in the spool" if self._store.poll_s is not None else "are lost"
             log.error("closed before %d events were sent; they %s", self._store.waiting(), kept)
@@ -119,8 +119,6 @@ class Sender:
             while not self._stop.is_set():
                 try:
                     self._step()
-                except Stopped:
-                    break
                 except Exception:  # the thread must go on, whatever a disk or a token function does
                     log.exception("sending failed; it is tried again")
                     self._stop.wait(self._backoff())
@@ -133,17 +131,17 @@ class Sender:
         if not self._store.may_send():
             self._stop.wait(self._store.poll_s)
             return
-        batch = self._store.oldest(self._calls.most)
+        batch = self._store.oldest(self._most)
         if not batch:
             self._hurry.clear()
             self._news.wait(self._store.poll_s)
             return
-        if len(batch) < self._calls.most and self._linger_s and not self._hurry.wait(self._linger_s):
-            batch = self._store.oldest(self._calls.most)
+        if len(batch) < self._most and self._linger_s and not self._hurry.wait(self._linger_s):
+            batch = self._store.oldest(self._most)
         self._send(batch)
 
     def _send(self, batch: list[Queued]) -> None:
-        results = self._wire.run(self._calls.deliver([queued.event for queued in batch]), self._wait)
+        results = self._wire.run(self._calls.deliver([queued.event for queued in batch], patient=False))
         told = list(zip(batch, results, strict=True))
         refused = [(each, result) for each, result in told if isinstance(result, Refused) and result.about_event]
         sent = [each.number for each, result in told if isinstance(result, Accepted)]
@@ -153,8 +151,8 @@ class Sender:
             self._store.settle(sent, refused)
             with self._settled:
                 self._settled.notify_all()
-        held = next((result for _, result in told if _barred(result)), None)
-        self._resume() if held is None else self._hold(held)
+        held = [result for result in results if _barred(result)]
+        self._hold(held[0], len(batch)) if held else self._resume()
 
     def _report(self, queued: Queued, error: Refused) -> None:
         log.warning("event %s was refused: %s", queued.event.id, error.status)
@@ -165,27 +163,30 @@ class Sender:
         except Exception:  # it is the service's, and must not stop the events behind
             log.exception("on_refused failed")
 
-    def _hold(self, result: Result) -> None:
+    def _hold(self, result: Refused | Unavailable, tried: int) -> None:
         """Wait before the same events are sent again: what bars them is not their fault."""
-        level = logging.ERROR if isinstance(result, Refused) else logging.WARNING
-        log.log(level, "events wait (%d), the gateway takes none: %s", self._store.waiting(), result)
-        asked = result.retry_after if isinstance(result, Unavailable) else None
-        self._wait(asked or self._backoff())
+        if self._failures == 0:
+            level = logging.ERROR if isinstance(result, Refused) else logging.WARNING
+            reason = str(result) if isinstance(result, Refused) else result.reason
+            log.log(level, "events wait (%d): %s", self._store.waiting(), reason)
+        backoff_s, asked = self._backoff(), 0.0
+        if isinstance(result, Unavailable):
+            asked = result.retry_after or 0.0
+            if result.status == TOO_MANY:
+                self._most = max(1, tried // 2)  # a batch of n costs n: it may be more than is ever allowed
+        self._stop.wait(asked + min(backoff_s, asked / 4) if asked else backoff_s)
 
     def _resume(self) -> None:
         if self._failures:
             log.info("events are sent again")
         self._failures = 0
+        self._most = min(self._calls.most, self._most * 2)
 
     def _backoff(self) -> float:
         self._failures += 1
         return backoff(self._failures, random.uniform, LONGEST_PAUSE_S)
 
-    def _wait(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise Stopped
 
-
-def _barred(result: Result) -> bool:
+def _barred(result: Result) -> TypeGuard[Refused | Unavailable]:
     """Whether the event is neither sent nor refused for what it is."""
     return isinstance(result, Unavailable) or (isinstance(result, Refused) and not result.about_event)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -72,7 +71,7 @@ class Wire:
         """Connections of one's own."""
         self._http = httpx.Client(**self._address.options())
 
-    def run(self, steps: Steps[T], sleep: Callable[[float], None] = time.sleep) -> T:
+    def run(self, steps: Steps[T]) -> T:
         """Do what the steps say; what they return."""
         reply: Reply | None = None
         while True:
@@ -81,16 +80,16 @@ class Wire:
             except StopIteration as end:
                 result: T = end.value
                 return result
-            reply = self._do(step, sleep)
+            reply = self._do(step)
 
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
 
-    def _do(self, step: Step, sleep: Callable[[float], None]) -> Reply | None:
+    def _do(self, step: Step) -> Reply | None:
         match step:
             case Wait(seconds):
-                sleep(seconds)
+                time.sleep(seconds)
             case Renew(stale):
                 self._credentials.renew(stale)
             case Send():

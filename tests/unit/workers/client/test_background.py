@@ -71,6 +71,34 @@ def test_faults_of_all_kinds_lose_nothing(connect: Connect, gateway: FakeGateway
     assert gateway.ids == [str(number) for number in range(30)]
 
 
+def test_events_that_the_gateway_puts_off_hold_up_none_of_their_batch_and_are_sent_in_the_end(
+    connect: Connect, gateway: FakeGateway
+) -> None:
+    gateway.put_off = {"full.queue"}
+    client = connect()
+    client.enqueue_many([NewEvent("full.queue", {}, id="1"), NewEvent("a.b", {}, id="2"), NewEvent("a.b", {}, id="3")])
+    eventually(lambda: gateway.ids == ["2", "3"], what="the others")
+    client.enqueue("a.b", {}, id="4")
+    eventually(lambda: gateway.ids == ["2", "3", "4"], what="one that came later")
+    gateway.put_off = set()
+    assert client.flush(20)
+    assert gateway.ids == ["2", "3", "4", "1"]
+
+
+def test_a_batch_that_costs_more_than_the_rate_limit_ever_allows_passes_in_parts(
+    connect: Connect, gateway: FakeGateway
+) -> None:
+    def limited(events: list[dict[str, Any]]) -> httpx.Response:
+        gateway.faults.append(limited)
+        return problem(429) if len(events) > 3 else gateway.store(events, batch=len(events) > 1)
+
+    gateway.faults.append(limited)
+    client = connect()
+    client.enqueue_many(numbered(20))
+    assert client.flush(20)
+    assert gateway.ids == [str(number) for number in range(20)]
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 307])
 def test_a_wrong_token_or_address_makes_events_wait_it_does_not_refuse_them(
     connect: Connect, gateway: FakeGateway, status: int
@@ -120,7 +148,7 @@ def test_no_payload_and_no_token_reaches_a_log(
     assert client.flush(20)
     said = [record.getMessage() for record in caplog.records if record.name == "luna.client"]
     assert any("was refused" in line for line in said)
-    assert any("gateway takes none" in line for line in said)
+    assert any("events wait (1): 403" in line for line in said)
     assert not [line for line in said if "secret" in line or "the-token" in line]
 
 

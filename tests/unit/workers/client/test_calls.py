@@ -263,6 +263,21 @@ def test_what_was_not_settled_by_the_deadline_is_unavailable_and_the_rest_keeps_
     assert "took all the time" in results[2].reason
 
 
+def test_a_caller_without_patience_gets_what_is_settled_at_the_first_pause() -> None:
+    world = World()
+    world.gateway.put_off = {"full.queue"}
+    steps = world.calls.deliver(events("a.b", "full.queue"), patient=False)
+    results = world.run(steps)
+    assert isinstance(results[0], Accepted)
+    assert isinstance(results[1], Unavailable)
+    assert (results[1].status, world.waits) == (503, [])
+
+
+def test_a_broken_connection_is_replaced_at_once_also_without_patience() -> None:
+    world = World(httpx.ReadError("reset"))
+    assert isinstance(world.run(world.calls.deliver(many(1), patient=False))[0], Accepted)
+
+
 class Tokens:
     def __init__(self) -> None:
         self.made = 0
