@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.fake_gateway import accepted
+from tests.processes import ROOT
 from workers.client import AsyncLuna, Luna, Unavailable
 
 Publish = Callable[..., list[Any]]
@@ -106,6 +109,22 @@ def test_a_gateway_that_hangs_is_given_up_at_the_deadline_and_was_asked_again(pu
         publish(server.url, ["1"], timeout=0.1, deadline=1)
     assert len(server.requests) > 1
     assert set(server.requests) == {"1"}
+
+
+def test_a_forked_child_opens_a_connection_of_its_own(server: Server) -> None:
+    program = f"""
+import os
+from workers.client import Luna
+luna = Luna({server.url!r}, "token")
+luna.publish("a.b", {{}}, id="1")
+if (pid := os.fork()) == 0:
+    luna.publish("a.b", {{}}, id="2")
+    os._exit(0)
+os.waitpid(pid, 0)
+luna.publish("a.b", {{}}, id="3")
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, env={}, timeout=50, check=True)
+    assert (server.requests, server.connections) == (["1", "2", "3"], 2)
 
 
 def test_nothing_comes_from_the_environment(publish: Publish, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,28 @@ def test_a_forked_child_sends_its_own_events_and_not_its_parents() -> None:
     assert run(FORK) == ["child-published", "child-enqueued", "parent"]
 
 
+def test_a_forked_child_does_not_wait_for_a_token_that_a_thread_of_its_parent_asks_for() -> None:
+    fork = """
+asked, forked = threading.Event(), threading.Event()
+def token():
+    asked.set()
+    forked.wait(20)
+    return "token"
+client = Luna(URL, token, transport=gateway.transport)
+thread = threading.Thread(target=client.publish, args=("a.b", {}), kwargs={"id": "parent"})
+thread.start()
+asked.wait()
+pid = os.fork()
+forked.set()
+if pid == 0:
+    client.publish("a.b", {}, id="child")
+    os._exit(0)
+os.waitpid(pid, 0)
+thread.join()
+"""
+    assert sorted(run("import threading" + fork)) == ["child", "parent"]
+
+
 def test_what_a_forked_child_puts_into_a_spool_is_sent_by_its_parent(spool: Path) -> None:
     leave = FORK.replace("client.close(20)", "os.write(1, b'left\\n')")
     assert run(leave, spool) == ["child-published", "left", "parent", "child-enqueued"]
