@@ -13,11 +13,12 @@ import dramatiq
 import pytest
 
 from tests.builders import waiting
-from tests.gateway import SECRET, bearer
+from tests.gateway import SECRET, WebProcess, bearer
 from tests.processes import ROOT, Process, Processes, procfile
 from tests.queues import Brokers, empty, letters, working
 from tests.servers import Valkey, eventually, free_port
 from workers import keys
+from workers.client import Accepted, Luna, NewEvent
 from workers.database import Database
 
 EVENTS, BATCH = 10_000, 100
@@ -27,6 +28,10 @@ CLIENT_DIES_AT = 2000
 """When so many events are enqueued, while the gateway is away."""
 
 PROGRAM = ROOT / "tests" / "integration" / "client_program.py"
+
+
+def token(subject: str) -> str:
+    return bearer(subject, "events:write")["Authorization"].removeprefix("Bearer ")
 
 
 class House:
@@ -47,8 +52,7 @@ class House:
         }
         self.gateway = self.start(*procfile()["web"])
         self.gateway.says("gateway.started")
-        token = bearer("shop", "events:write")["Authorization"].removeprefix("Bearer ")
-        arguments = (f"http://127.0.0.1:{port}", token, folder / "spool.db", self.notes, EVENTS, BATCH)
+        arguments = (f"http://127.0.0.1:{port}", token("shop"), folder / "spool.db", self.notes, EVENTS, BATCH)
         self.service = self.start(sys.executable, str(PROGRAM), *map(str, arguments))
 
     def start(self, *command: str) -> Process:
@@ -75,6 +79,25 @@ def brokers(own_valkey: Valkey) -> Iterator[Brokers]:
     brokers = Brokers(own_valkey.url)
     yield brokers
     brokers.close()
+
+
+def test_events_beyond_the_rate_limit_are_accepted_as_fast_as_it_allows(
+    valkey: Valkey, database: Database, tmp_path: Path
+) -> None:
+    url = database.url.render_as_string(hide_password=False)
+    limits = "endpoint:POST /v1/events=50/1s"
+    events = [NewEvent("cache.invalidation_requested", {"tags": ["prices"]}) for _ in range(120)]
+    with (
+        WebProcess(tmp_path, REDIS_URL=valkey.url, DATABASE_URL=url, LUNA_RATE_LIMITS=limits) as web,
+        Luna(f"http://127.0.0.1:{web.port}", token("shop")) as luna,
+    ):
+        assert {type(result) for result in luna.publish_many(events)} == {Accepted}
+        luna.enqueue_many([NewEvent(event.type, event.data) for event in events])
+        assert luna.flush(20)
+    with valkey.client() as store:
+        stored = [event.id for event in waiting(store, "cache")]
+    assert len(stored) == len(set(stored)) == 240
+    assert stored[:120] == [event.id for event in events]
 
 
 def test_ten_thousand_events_have_their_effects_once_though_gateway_and_client_are_killed(
