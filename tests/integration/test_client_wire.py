@@ -33,6 +33,9 @@ class Server(ThreadingHTTPServer):
         self.hangs = threading.Event()
         self.hangs.set()  # not
 
+    def handle_error(self, *_: object) -> None:
+        """A client that has given up is no error."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"

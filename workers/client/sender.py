@@ -64,7 +64,7 @@ class Sender:
             self._hurry.set()
             left = ends - time.monotonic()
             if left <= 0:
-                raise BufferFullError("the buffer is full: events come faster than they can be sent")
+                raise BufferFullError("no room: events come faster than they can be sent, or the spool's disk is full")
             with self._settled:
                 self._settled.wait(min(left, ROOM_POLL_S))
 

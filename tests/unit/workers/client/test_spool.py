@@ -107,6 +107,14 @@ def test_a_full_store_drains_and_has_room_again(store: Store) -> None:
     assert rounds > 20
 
 
+def test_the_file_grows_no_larger_than_it_may(path: Path, spool: Spool) -> None:
+    while spool.put(events("1", size=10_000)):
+        pass
+    assert 80 < spool.waiting() < 105
+    spool.close()  # which moves what the log holds into the file
+    assert path.stat().st_size <= MEGABYTE
+
+
 def test_a_batch_is_within_the_gateways_limits(tmp_path: Path) -> None:
     for store in (Memory(64 * MEGABYTE), Spool(tmp_path / "spool.db", 64 * MEGABYTE)):
         store.put(events(*map(str, range(40)), size=200_000))
