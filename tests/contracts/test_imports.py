@@ -90,6 +90,17 @@ def test_io_at_import_would_be_seen(tmp_path: Path, line: str) -> None:
     assert "offending.py" in import_guarded(tmp_path, "offending")
 
 
+def test_a_service_that_imports_the_client_loads_no_part_of_the_server() -> None:
+    program = "import sys, workers.client; print(*{name.split('.')[0] for name in sys.modules if name[0] != '_'})"
+    names = "import sys, workers.client; print(*(name for name in sys.modules if name.startswith('workers.')))"
+    packages, ours = (subprocess.check_output([sys.executable, "-c", line], text=True) for line in (program, names))
+    assert {
+        name for name in ours.split() if not within(name, "workers.client", "workers.event", "workers.errors")
+    } == set()
+    assert "httpx" in packages.split()
+    assert {"dramatiq", "fastapi", "pydantic", "redis", "sqlalchemy", "structlog"} & set(packages.split()) == set()
+
+
 def test_the_scheduler_imports_the_kernel_contracts_and_routes_and_nothing_else_of_ours() -> None:
     ours = {module for module in imported(ROOT / "scheduler.py") if within(module, *PACKAGES, "scheduler", "tests")}
     assert {module for module in ours if not within(module, "workers", "actors.events", "actors.routes")} == set()
