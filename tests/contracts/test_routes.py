@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from actors.boot import HANDLERS
 from actors.events import CONTRACTS
 from actors.routes import QUEUE_OF, QUEUES, ROUTES
+from workers.cli.up import first_event
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +23,14 @@ def test_every_event_has_an_example_that_holds(name: str) -> None:
     contract.model_validate(contract.example)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **contract.model_json_schema()}
     jsonschema_rs.validator_for(schema, validate_formats=True).validate(contract.example)
+
+
+def test_the_first_event_of_a_newcomer_holds_and_is_another_each_time() -> None:
+    first, second = (json.loads(first_event()) for _ in range(2))
+    for event in (first, second):
+        CONTRACTS[event["type"]].model_validate(event["data"])
+    assert CONTRACTS[first["type"]].external
+    assert first != second
 
 
 def test_an_event_from_outside_has_exactly_one_route() -> None:

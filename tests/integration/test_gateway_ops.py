@@ -242,7 +242,16 @@ def test_a_letter_is_retried_once(gateway: Gateway, store: redis.Redis, graves: 
     assert post(gateway, f"{path}/retry").json() == {"id": path.rpartition("/")[2], "done": "retried"}
     assert waiting(store, "users") == [event]
     assert post(gateway, f"{path}/retry").status_code == 404
-    assert [each["action"] for each in get(gateway, "/v1/ops/audit")["items"]] == ["dead.retry"]
+    assert [(each["by"], each["action"]) for each in get(gateway, "/v1/ops/audit")["items"]] == [("olga", "dead.retry")]
+
+
+def test_a_letter_is_discarded_once(gateway: Gateway, graves: Graves) -> None:
+    graves.die()
+    path = one(gateway)
+    answers = [gateway.call("DELETE", path, headers=OPERATOR).status_code for _ in range(2)]
+    assert answers == [200, 404]
+    actions = [(each["by"], each["action"]) for each in get(gateway, "/v1/ops/audit")["items"]]
+    assert actions == [("olga", "dead.discard")]
 
 
 def test_a_letter_is_mended_and_retried_and_keeps_what_it_was(

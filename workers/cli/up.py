@@ -173,7 +173,7 @@ def _welcome(loaded: Settings) -> str:
     token = issue(loaded, "developer", TOKEN_SCOPES, TOKEN_TTL_S)
     curl = (
         f"curl -sS {loaded.gateway_url}/v1/events -H 'Authorization: Bearer {token}' "
-        f"-H 'Content-Type: application/json' -d {shlex.quote(_first_event())}"
+        f"-H 'Content-Type: application/json' -d {shlex.quote(first_event())}"
     )
     mail = f"\n  e-mail      {loaded.data_dir / 'mail' / 'new'}" if loaded.email_transport == "maildir" else ""
     return f"""
@@ -195,7 +195,7 @@ Ctrl-C stops everything.
 """
 
 
-def _first_event() -> str:
+def first_event() -> str:
     """The example of the first contract that callers may post; an e-mail address in it is another at each start."""
     contract = next(each for each in contracts().values() if each.external)
     event = json.dumps({"type": contract.type, "data": contract.example})
