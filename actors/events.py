@@ -31,9 +31,13 @@ JOINERS = "\u200c\u200d"  # format characters that Persian, the scripts of India
 
 
 def _printable(text: str) -> str:
-    if not all(character.isprintable() or character in SPACES or character in JOINERS for character in text):
+    if not text.isprintable() and not all(_may_be_printed(character) for character in text):
         raise ValueError("must not contain control characters")
     return text
+
+
+def _may_be_printed(character: str) -> bool:
+    return character.isprintable() or character in SPACES or character in JOINERS
 
 
 def _utc(moment: datetime) -> datetime:
@@ -100,7 +104,7 @@ class UserSignedUp(Contract, type="user.signed_up", external=True, derived="user
     user_id: UUID | None = None
     email: Address
     name: Name
-    preferences: Preferences = {}
+    preferences: Preferences = Field(default_factory=dict)
 
 
 class UserProfileChanged(Contract, type="user.profile_changed", external=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -50,6 +51,7 @@ def main() -> None:
             ws="none",
             timeout_graceful_shutdown=GRACE_S,
         )
+        gc.freeze()  # what is there now stays: collections need not look at it again
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,8 +21,11 @@ OUTSIDE: Mapping[str, type[Contract]] = {name: kind for name, kind in CONTRACTS.
 """The events that may be posted."""
 
 
-def admit(sent: Sent, caller: str, correlation: str) -> Posting:
-    """The completed event, held against its contract. `caller` is the subject that posts it. Raises Problem 422."""
+def admit(sent: Sent, caller: str, correlation: str, now: str) -> Posting:
+    """The completed event, held against its contract. `caller` is the subject that posts it.
+
+    `now` is its time if it comes without one. Raises Problem 422.
+    """
     posted, places = sent.posted, sent.places
     contract = OUTSIDE.get(posted.type)
     if contract is None:
@@ -37,7 +39,7 @@ def admit(sent: Sent, caller: str, correlation: str) -> Posting:
         type=posted.type,
         data=data,
         caller=caller,
-        time=timestamp(posted.time or datetime.now(UTC)),
+        time=timestamp(posted.time) if posted.time else now,
         subject=posted.subject or data.get("user_id"),
         correlation=correlation,
         extensions=sent.extensions,

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from actors.routes import QUEUES, ROUTES
 from api_gateway import docs, health, problems
@@ -34,7 +35,21 @@ from workers.settings import Settings
 log = structlog.get_logger(__name__)
 
 
-def create_app(settings: Settings, database: Database) -> FastAPI:
+class Gateway(FastAPI):
+    """The framework behind the door: what the door answers by itself passes none of it."""
+
+    door: Door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or the lifespan."""
+        await (self.door if scope["type"] == "http" else self.inside)(scope, receive, send)
+
+    async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the framework does with it."""
+        await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings, database: Database) -> Gateway:
     """The ASGI application. Building it does no I/O."""
 
     @asynccontextmanager
@@ -56,7 +71,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         database.close()
         log.info("gateway.stopped")
 
-    app = FastAPI(
+    app = Gateway(
         title="Luna",
         version=__version__,
         description="Event backbone: post an event, follow it to its end.",
@@ -82,7 +97,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     )
     secure = settings.gateway_url.startswith("https://")
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Door, state=app.state, endpoints=endpoints, secure=secure)
+    app.door = Door(app.inside, state=app.state, endpoints=endpoints, secure=secure)
     return app
 
 

@@ -58,31 +58,39 @@ class Door:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
                 message["headers"] = self._headers(visit, message.get("headers", []))
+            elif not message.get("more_body", False):
+                visit.answered = True
             await send(message)
 
         clear_contextvars()  # pipelined requests share a context
         bind_contextvars(correlation_id=visit.correlation)
         try:
-            await self._serve(visit, receive, sending)
+            problem = await self._problem_of(visit, receive, sending)
+            if problem is not None:
+                await problem.response()(scope, receive, sending)
+        finally:
+            if not scope["path"].startswith(HEALTH):
+                outcome = {"status": visit.status, "duration_ms": visit.duration_ms(), **visit.told}
+                log.info("request", method=scope["method"], path=_path(scope), **outcome)
+
+    async def _problem_of(self, visit: Visit, receive: Receive, send: Send) -> Problem | None:
+        """Serve the request; the problem that is its answer, or None when it is answered."""
+        try:
+            await self._serve(visit, receive, send)
         except ClientDisconnect:
             log.info("request.abandoned")
         except Problem as problem:
-            await problem.response()(scope, receive, sending)
+            return problem
         except UnavailableError as error:
             log.warning("request.refused", reason=str(error))
-            await problems.unavailable().response()(scope, receive, sending)
+            return problems.unavailable()
         except Exception:  # the process's edge
             log.exception("request.failed")
-            if visit.status:
+            if not visit.status:
+                return problems.unexpected()
+            if not visit.answered:
                 raise  # half an answer is out: only the end of the connection can say that it is not whole
-            await problems.unexpected().response()(scope, receive, sending)
-        finally:
-            if not scope["path"].startswith(HEALTH):
-                path = _path(scope)
-                took = visit.duration_ms()
-                log.info(
-                    "request", method=scope["method"], path=path, status=visit.status, duration_ms=took, **visit.told
-                )
+        return None
 
     async def _serve(self, visit: Visit, receive: Receive, send: Send) -> None:
         scope = visit.scope

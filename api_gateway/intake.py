@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import orjson
 from starlette.types import Receive
@@ -23,6 +24,7 @@ from api_gateway.cloudevents import Sent
 from api_gateway.problems import RETRY_AFTER_S, UNCONFIRMED, Problem, unavailable
 from api_gateway.visit import Visit
 from workers.errors import UnavailableError
+from workers.event import timestamp
 from workers.queue.backlog import Backlog
 from workers.queue.limits import MessageTooLargeError
 from workers.queue.publisher import Answer, AsyncPublisher, Outcome, Posting
@@ -80,7 +82,7 @@ class Intake:
 
     async def store(self, sent: Sent, visit: Visit, caller: str) -> Reply:
         """Store one event, whatever request it was made from. Raises Problem."""
-        posting = admit(sent, caller, visit.correlation)
+        posting = admit(sent, caller, visit.correlation, _now())
         self._backlog_allows(posting)
         return Reply(202, self._accepted(posting, await self.keep(posting, visit)), {})
 
@@ -96,12 +98,13 @@ class Intake:
 
     async def _batch(self, documents: list[Any], read: Callable[[Any], Sent], visit: Visit, caller: str) -> Reply:
         results: list[Any] = [None] * len(documents)
+        now = _now()
         postings: dict[int, Posting] = {}
         for place, document in enumerate(documents):
             if place and place % SLICE == 0:
                 await asyncio.sleep(0)
             try:
-                posting = admit(read(document), caller, visit.correlation)
+                posting = admit(read(document), caller, visit.correlation, now)
                 self._backlog_allows(posting)
                 postings[place] = posting
             except Problem as problem:
@@ -118,9 +121,11 @@ class Intake:
 
     def _accepted(self, posting: Posting, duplicate: bool) -> dict[str, Any]:
         event = posting.event
-        url = f"{self._url}/v1/events/{quote(event.id, safe='')}"
-        if not posting.fresh:  # an id that the caller chose may be another source's too
-            url += "?" + urlencode({"source": event.source})
+        url = f"{self._url}/v1/events/"
+        if posting.fresh:
+            url += event.id
+        else:  # an id that the caller chose may be another source's too
+            url += f"{quote(event.id, safe='')}?source={quote(event.source, safe='')}"
         accepted: dict[str, Any] = {
             "id": event.id,
             "source": event.source,
@@ -191,6 +196,10 @@ def _summed_up(results: list[Any], visit: Visit) -> Reply:
     if results and refused == [UNAVAILABLE] * len(results):
         raise unavailable(UNCONFIRMED, results=results)
     return Reply(207 if refused else 202, results, retry)
+
+
+def _now() -> str:
+    return timestamp(datetime.now(UTC))
 
 
 def encode(reply: Reply) -> bytes:

@@ -146,12 +146,18 @@ def _place(error: ErrorDetails, document: Any) -> Sequence[str | int]:
     return location
 
 
+async def _unexpected(_request: Request, _error: Exception) -> Response:
+    return unexpected().response()
+
+
 def install(app: FastAPI) -> None:
     """Answer the errors that are expected, the framework's own included, with a problem document."""
 
     @app.exception_handler(Problem)
     async def problem(_request: Request, error: Problem) -> Response:
         return error.response()
+
+    app.add_exception_handler(Exception, _unexpected)
 
     @app.exception_handler(UnavailableError)
     async def away(_request: Request, error: UnavailableError) -> Response:

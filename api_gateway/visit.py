@@ -25,7 +25,18 @@ class Visit:
     log, `limited` what its limits said.
     """
 
-    __slots__ = ("address", "began", "caller", "correlation", "headers", "limited", "scope", "status", "told")
+    __slots__ = (
+        "address",
+        "answered",
+        "began",
+        "caller",
+        "correlation",
+        "headers",
+        "limited",
+        "scope",
+        "status",
+        "told",
+    )
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -37,6 +48,7 @@ class Visit:
         self.caller: Caller | None = None
         self.limited: Decision | None = None
         self.status = 0
+        self.answered = False
         self.told: dict[str, Any] = {}
 
     def duration_ms(self) -> float:

@@ -14,6 +14,7 @@ from tests.gateway import SIGNED_UP
 from workers.event import NAMESPACE, Event
 from workers.security.callers import Caller
 
+NOW = "2026-01-31T12:00:00.000Z"
 ADA = Caller("ada", frozenset({"events:write"}))
 USER = "0b0e7a4e-3c1d-4a55-9d57-0a8d4d0a1f11"
 
@@ -23,11 +24,11 @@ def parse(body: bytes) -> Sent:
 
 
 def admitted(caller: Caller = ADA, **posted: Any) -> Event:
-    return admit(parse(json.dumps({**SIGNED_UP, **posted}).encode()), caller.subject, "correlation").event
+    return admit(parse(json.dumps({**SIGNED_UP, **posted}).encode()), caller.subject, "correlation", NOW).event
 
 
 def fingerprint(**posted: Any) -> str:
-    return admit(parse(json.dumps({**SIGNED_UP, **posted}).encode()), "ada", "correlation").sent
+    return admit(parse(json.dumps({**SIGNED_UP, **posted}).encode()), "ada", "correlation", NOW).sent
 
 
 def refused(**posted: Any) -> list[str]:
@@ -46,7 +47,7 @@ def test_what_the_caller_leaves_out_is_filled_in() -> None:
     assert UUID(event.id).version == 4
     assert (event.source, event.caller, event.correlation) == ("/callers/ada", "ada", "correlation")
     assert event.data["user_id"] == event.subject == str(uuid5(NAMESPACE, f"/callers/ada\n{event.id}"))
-    assert event.time.endswith("Z")
+    assert event.time == NOW
 
 
 def test_what_the_caller_gives_stays() -> None:
