@@ -94,6 +94,7 @@ def system(own_valkey: Valkey, mail: MailServer, processes: Processes, tmp_path:
     port, database = free_port(), Database(f"sqlite:///{tmp_path / 'end-to-end.db'}")
     variables = {
         "LUNA_PORT": port,
+        "LUNA_RATE_LIMITS": "off",
         "REDIS_URL": own_valkey.url,
         "DATABASE_URL": database.url.render_as_string(hide_password=False),
         "EMAIL_TRANSPORT": "smtp",
