@@ -66,7 +66,10 @@ POSTED, CLOUD = (
 BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        "application/json": {"schema": {"anyOf": [POSTED, {"type": "array", "maxItems": MAX_BATCH, "items": POSTED}]}},
+        "application/json": {
+            "schema": {"anyOf": [POSTED, {"type": "array", "maxItems": MAX_BATCH, "items": POSTED}]},
+            "examples": {name: {"value": {"type": name, "data": kind.example}} for name, kind in OUTSIDE.items()},
+        },
         "application/cloudevents+json": {"schema": CLOUD},
         "application/cloudevents-batch+json": {"schema": {"type": "array", "maxItems": MAX_BATCH, "items": CLOUD}},
     },

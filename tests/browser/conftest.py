@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs in this thread, where other tests start their own
 def _browser() -> Iterator[Browser]:
     binary = next((found for name in NAMES if (found := shutil.which(name))), None)
     if binary is None:

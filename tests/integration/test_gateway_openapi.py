@@ -139,3 +139,11 @@ def test_the_body_of_an_event_is_documented_with_its_fields(gateway: Gateway) ->
     assert batch["items"] == one
     assert one["required"] == ["type", "data"]
     assert set(one["properties"]) == {"type", "data", "id", "source", "subject", "time"}
+
+
+def test_the_body_of_an_event_is_shown_by_an_example_of_each_type_that_can_be_posted(gateway: Gateway) -> None:
+    body = documented(gateway)["/v1/events"]["post"]["requestBody"]["content"]["application/json"]
+    types = {each["type"] for each in gateway.get("/v1/event-types", ADA).json()}
+    assert set(body["examples"]) == types
+    for example in body["examples"].values():
+        assert gateway.post(example["value"]).status_code == 202
