@@ -48,8 +48,9 @@ EACH_ITS_OWN = 207
 
 WEBHOOKS = {"LEMONSQUEEZY_WEBHOOK_SECRET": "signed-with-this"}
 APP = create_app(settings("redis://127.0.0.1:1/0", LUNA_ENV="development"), Database("sqlite:///unused.db"))
+GENERATION = {"deterministic": True, "allow-x00": False}  # no text may hold NUL, which no schema can say of every text
 SCHEMA = schemathesis.openapi.from_dict(
-    APP.openapi(), config=SchemathesisConfig.from_dict({"seed": 1, "generation": {"deterministic": True}})
+    APP.openapi(), config=SchemathesisConfig.from_dict({"seed": 1, "generation": GENERATION})
 )
 
 
