@@ -103,7 +103,7 @@ class Limiter:
         self._decider = None
 
     async def _ask(self, group: Sequence[_Request]) -> None:
-        call = Call([(request.buckets, request.cost) for request in group])
+        call = Call((request.buckets, request.cost) for request in group)
         asked = self._clock_us()
         async with asyncio.timeout(self._timeout_s):
             answer = await TAKE.run_async(self._client, call.names, call.args)
