@@ -68,7 +68,7 @@ class Limiter:
         return self._refusals.known(buckets, cost)
 
     async def take(self, buckets: Sequence[Bucket], cost: int = 1) -> Decision:
-        """Draw `cost`, at least 1, on all these buckets, or on none of them. Raises nothing, whatever Redis does."""
+        """Draw `cost`, from 1 to 1,000, on all these buckets, or on none. Raises nothing, whatever Redis does."""
         if not buckets:
             return Decision()
         if refusal := self.known(buckets, cost):
