@@ -40,19 +40,21 @@ class Cell(NamedTuple):
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-SCRIPT, GROUPED = Cell(LUNA, "script", 1, 6_000), Cell(LUNA, "grouped", 1, 60_000)
+SCRIPT = Cell(LUNA, "script", 1, 6_000)
+STRANGERS, GROUPED = (Cell(LUNA, f"grouped, {callers} callers", 1, 60_000) for callers in (100, 20))
 ONE_BY_ONE, TOGETHER = Cell(LUNA, "limiter", 1, 6_000), Cell(LUNA, "limiter", CLIENTS, 32_000)
 SYNCHRONOUS = Cell(LIBRARY, "synchronous", 1, 2_000)
 ASYNCIO = ("redis-py", "redis-py, layers together", "coredis", "coredis, layers together")
 LIBRARY_ONE_BY_ONE = [Cell(LIBRARY, way, 1, 1_000) for way in ASYNCIO]
 LIBRARY_TOGETHER = [Cell(LIBRARY, way, CLIENTS, 3_200) for way in ASYNCIO]
-CELLS = [SCRIPT, SYNCHRONOUS, GROUPED, ONE_BY_ONE, *LIBRARY_ONE_BY_ONE, TOGETHER, *LIBRARY_TOGETHER]
+CELLS = [SCRIPT, SYNCHRONOUS, STRANGERS, GROUPED, ONE_BY_ONE, *LIBRARY_ONE_BY_ONE, TOGETHER, *LIBRARY_TOGETHER]
 
 COMPARED = {
     "one by one": (SCRIPT, [SYNCHRONOUS]),
     "one by one, asyncio": (ONE_BY_ONE, LIBRARY_ONE_BY_ONE),
     f"{CLIENTS} clients, asyncio": (TOGETHER, LIBRARY_TOGETHER),
-    "grouped, beside one by one": (GROUPED, [SYNCHRONOUS]),
+    "grouped, each of another caller, beside one by one": (STRANGERS, [SYNCHRONOUS]),
+    "grouped, of 20 callers, beside one by one": (GROUPED, [SYNCHRONOUS]),
 }
 
 Round = dict[Cell, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from redis import Redis
 
@@ -35,11 +36,12 @@ async def script(port: int) -> AsyncIterator[Take]:
 
 
 @asynccontextmanager
-async def grouped(port: int) -> AsyncIterator[Take]:
+async def grouped(port: int, callers: int) -> AsyncIterator[Take]:
+    requests = [(buckets, 1) for buckets in BUCKETS[:callers]] * (len(BUCKETS) // callers)
     with connect(f"redis://127.0.0.1:{port}/0") as client:
 
         async def take(_: int) -> bool:
-            return _all_pass(client, [(buckets, 1) for buckets in BUCKETS])
+            return _all_pass(client, requests)
 
         yield take
 
@@ -56,4 +58,9 @@ async def limiter(port: int) -> AsyncIterator[Take]:
     await client.aclose()
 
 
-WAYS = {"script": (script, 1), "grouped": (grouped, len(BUCKETS)), "limiter": (limiter, 1)}
+WAYS = {
+    "script": (script, 1),
+    "grouped, 100 callers": (partial(grouped, callers=100), 100),
+    "grouped, 20 callers": (partial(grouped, callers=20), 100),
+    "limiter": (limiter, 1),
+}

@@ -48,7 +48,10 @@ def test_a_cell_runs_and_is_kept(tmp_path: Path) -> None:
     assert "| luna |" in done.stdout
 
 
-@pytest.mark.parametrize(("way", "clients"), [("script", 1), ("grouped", 1), ("limiter", 1), ("limiter", 64)])
+@pytest.mark.parametrize(
+    ("way", "clients"),
+    [("script", 1), ("grouped, 100 callers", 1), ("grouped, 20 callers", 1), ("limiter", 1), ("limiter", 64)],
+)
 def test_the_limits_are_decided_in_each_way_that_is_measured(way: str, clients: int) -> None:
     with Server() as server:
         assert Cell(LUNA, way, clients, 640).measure(server) > 0

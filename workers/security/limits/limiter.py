@@ -68,7 +68,7 @@ class Limiter:
         return self._refusals.known(buckets, cost)
 
     async def take(self, buckets: Sequence[Bucket], cost: int = 1) -> Decision:
-        """Draw `cost`, at least 1, on all these buckets, or on none of them. Raises nothing, whatever Redis does."""
+        """Draw `cost`, from 1 to 1,000, on all these buckets, or on none. Raises nothing, whatever Redis does."""
         if not buckets:
             return Decision()
         if refusal := self.known(buckets, cost):
@@ -103,7 +103,7 @@ class Limiter:
         self._decider = None
 
     async def _ask(self, group: Sequence[_Request]) -> None:
-        call = Call([(request.buckets, request.cost) for request in group])
+        call = Call((request.buckets, request.cost) for request in group)
         asked = self._clock_us()
         async with asyncio.timeout(self._timeout_s):
             answer = await TAKE.run_async(self._client, call.names, call.args)

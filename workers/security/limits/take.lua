@@ -7,12 +7,12 @@
 -- The character is '0' + 1 if the request's first bucket had no room + 2 if its second had none, and so on: '0' passed.
 --
 -- A key holds when its bucket is full again, µs since the epoch, or "µs:rest"; without one the bucket is full. What is
--- owed is kept in integers, so it neither drifts nor rounds: every number here is below 2^53 (see gcra.py).
+-- owed is kept in integers, so it neither drifts nor rounds: every number here is below 2^52 (see gcra.py).
 --
 -- None of this is worth a disk's or a replica's while: after a restart or a failover buckets may be full. A key that
 -- expires is told to both, though, so it stays for some seconds more: one who comes often costs no DEL each time.
 local SPARE_MS = 10000
-local call, fmod = redis.call, math.fmod
+local call = redis.call
 if redis.set_repl then  -- fakeredis has none
   redis.set_repl(redis.REPL_NONE)
 end
@@ -47,7 +47,7 @@ while requests[at] do
     local i = requests[j]
     local window, quota = rates[2 * i - 1], rates[2 * i]
     local sum = rests[i] + cost * window
-    rest[j] = fmod(sum, quota)
+    rest[j] = sum % quota
     us[j] = owed[i] + (sum - rest[j]) / quota
     if us[j] > window or (us[j] == window and rest[j] > 0) then
       mark = mark + bit

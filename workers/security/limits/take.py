@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import orjson
 
 from workers.script import Argument, Script
-from workers.security.limits.gcra import SECOND_US, Debt
+from workers.security.limits.gcra import NOTHING, SECOND_US, Debt
 from workers.security.limits.policies import Bucket
 
 TAKE = Script("workers.security.limits", "take")
@@ -27,30 +28,30 @@ class Verdict(NamedTuple):
 class Call:
     """Requests to decide in one step: `names` and `args` are the script's."""
 
-    def __init__(self, requests: Sequence[Request]) -> None:
-        self._requests = requests
-        self._numbers: dict[str, int] = {}
+    def __init__(self, requests: Iterable[Request]) -> None:
+        numbers: dict[str, int] = {}
         rates: list[int] = []
         asked: list[int] = []
+        self._places: list[list[int]] = []
         for buckets, cost in requests:
-            asked += (cost, len(buckets))
+            places = []
             for (_, rate), key in buckets:
-                if key not in self._numbers:
-                    self._numbers[key] = len(self._numbers) + 1  # as Lua counts
+                number = numbers.get(key)
+                if number is None:
+                    number = numbers[key] = len(numbers) + 1  # as Lua counts
                     rates += (rate.window_s * SECOND_US, rate.quota)
-                asked.append(self._numbers[key])
-        self.names = [key.encode() for key in self._numbers]  # redis-py would, in ten times the time
+                places.append(number)
+            self._places.append(places)
+            asked += (cost, len(places), *places)
+        self.names = [key.encode() for key in numbers]  # redis-py would, in ten times the time
         self.args: list[Argument] = [orjson.dumps([rates, asked])]
 
     def read(self, answer: bytes) -> Iterator[Verdict]:
         """What became of each request, in order. What is owed is what all of them together left."""
         marks, *figures = answer.split()
-        numbers = [int(figure) for figure in figures]
-        count = len(self.names)
-        debts = [Debt(us, rest) for us, rest in zip(numbers[:count], numbers[count:] or [0] * count, strict=True)]
-        for (buckets, _), mark in zip(self._requests, marks, strict=True):
+        numbers, count = list(map(int, figures)), len(self.names)
+        debts = [NOTHING, *map(Debt, numbers[:count], numbers[count:] or repeat(0))]
+        for places, mark in zip(self._places, marks, strict=True):
             refusing = mark - ord("0")
-            yield Verdict(
-                [debts[self._numbers[bucket.key] - 1] for bucket in buckets],
-                [bool(refusing >> place & 1) for place in range(len(buckets))],
-            )
+            refused = [refusing >> at & 1 == 1 for at in range(len(places))] if refusing else [False] * len(places)
+            yield Verdict([debts[number] for number in places], refused)

@@ -11,6 +11,7 @@ import redis.asyncio
 from tests.builders import asynchronous
 from workers.rates import Rate
 from workers.security.limits import Bucket, Decision, Limiter, Policy
+from workers.security.limits.limiter import MOST_AT_ONCE
 
 SECOND = 1_000_000
 
@@ -155,6 +156,18 @@ def test_callers_of_the_same_moment_share_one_call(store: redis.Redis) -> None:
         buckets = [bucket("user", "5/1h", whose=str(number)) for number in range(200)]
         decisions = await asyncio.gather(*(limiter.take([IP, own]) for own in buckets))
         assert sum(decision.allowed for decision in decisions) == 100
+        assert counting.calls == 1
+
+    limiting(store, act)
+
+
+def test_the_largest_group_with_the_most_layers_fits_into_one_call(store: redis.Redis) -> None:
+    async def act(limiter: Limiter, _: Clock, counting: Counting) -> None:
+        layers = [
+            [bucket(f"layer-{layer}", "7/1h", whose=str(who)) for layer in range(6)] for who in range(MOST_AT_ONCE)
+        ]
+        decisions = await asyncio.gather(*(limiter.take(buckets) for buckets in layers))
+        assert all(decision.allowed for decision in decisions)
         assert counting.calls == 1
 
     limiting(store, act)
