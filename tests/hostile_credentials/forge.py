@@ -82,7 +82,7 @@ class World:
             self.deleted = key(now - hour)[1]
             api_keys.purge(connection, now - hour + second)
             revocations.revoke(connection, "revoked", now + hour, now)
-            self.nameless = signed(self, "ES256")
+            self.nameless = signed(self, "ES256", claims={"sub": "nameless"})
             revocations.revoke(connection, self.tokens.verify(self.nameless).id, now + hour, now)
 
 

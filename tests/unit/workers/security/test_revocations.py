@@ -73,10 +73,8 @@ def test_what_is_revoked_after_a_purge_is_not_passed_by(database: Database) -> N
     assert "new" in read(database, known).tokens
 
 
+@pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)  # on SQLite there is one writer at a time
 def test_a_revocation_that_commits_late_is_not_passed_by(database: Database) -> None:
-    if database.is_sqlite:
-        pytest.skip("there is one writer at a time, whatever we do")
-
     def somebody_waits() -> bool:
         with database.read() as connection:
             return bool(connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
