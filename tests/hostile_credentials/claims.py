@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from tests.hostile_credentials.forge import JSON, Row, signed, with_claim, with_text
+from tests.hostile_credentials.forge import JSON, Row, resigned, second_form, signed, with_claim, with_text
 from workers.security.tokens import END_OF_TIME, LEEWAY_S, MAX_ID_CHARS
 
 NO_NUMBER = ('"4102444800"', '"2100-01-01T00:00:00Z"', "true", "null", "[]", "[4102444800]", "{}", '""', '"NaN"')
@@ -141,3 +141,4 @@ def parties() -> Iterator[Row]:
         "a revoked jti under another key", "token is revoked", lambda w: signed(w, "ES256", claims={"jti": "revoked"})
     )
     yield Row("a revoked token without jti", "token is revoked", lambda w: w.nameless)
+    yield Row("the same in its second form", "token is revoked", lambda w: resigned(w.nameless, second_form))

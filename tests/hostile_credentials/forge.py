@@ -82,7 +82,7 @@ class World:
             self.deleted = key(now - hour)[1]
             api_keys.purge(connection, now - hour + second)
             revocations.revoke(connection, "revoked", now + hour, now)
-            self.nameless = signed(self, claims={"sub": "nameless"})
+            self.nameless = signed(self, "ES256", claims={"sub": "nameless"})
             revocations.revoke(connection, self.tokens.verify(self.nameless).id, now + hour, now)
 
 
@@ -176,13 +176,19 @@ def with_text(name: str, text: str) -> Callable[[World], str]:
 
 def with_signature(algorithm: str, change: Callable[[bytes], bytes]) -> Callable[[World], str]:
     """The right signature, changed."""
+    return lambda world: resigned(signed(world, algorithm), change)
 
-    def build(world: World) -> str:
-        message, _, signature = signed(world, algorithm).rpartition(".")
-        right = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
-        return f"{message}.{b64(change(right))}"
 
-    return build
+def resigned(token: str, change: Callable[[bytes], bytes]) -> str:
+    """The token with its signature changed."""
+    message, _, signature = token.rpartition(".")
+    right = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    return f"{message}.{b64(change(right))}"
+
+
+def second_form(right: bytes) -> bytes:
+    """The other signature that is as right: (r, n - s) for (r, s)."""
+    return right[:32] + (P256_ORDER - int.from_bytes(right[32:], "big")).to_bytes(32, "big")
 
 
 def changed(change: Callable[[str], str]) -> Callable[[World], str]:

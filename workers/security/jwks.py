@@ -99,7 +99,7 @@ def read(path: Path) -> dict[str, Key]:
 
 
 def _refuse_secret(jwk: Mapping[str, Any]) -> None:
-    if jwk.get("kty") == "oct" or SECRET_MEMBERS & jwk.keys():
+    if SECRET_MEMBERS & jwk.keys():
         raise _wrong("a key in it is private or symmetric; it must hold public keys only")
 
 

@@ -22,7 +22,7 @@ from workers.security import api_keys, credentials, revocations
 from workers.security.api_keys import ApiKey
 from workers.security.callers import Caller, InvalidCredentialError
 from workers.security.credentials import MAX_REMEMBERED, REMEMBERED_S, Credentials
-from workers.security.key_ring import FRESH_S, KEPT_S, USE_NOTED_EVERY_S
+from workers.security.key_ring import FRESH_S, KEPT_S, USE_NOTED_EVERY_S, KeyRing
 from workers.security.tokens import LEEWAY_S, Tokens
 
 SCOPES = frozenset({"events:read", "events:write"})
@@ -341,6 +341,32 @@ def test_a_key_that_nobody_shows_is_not_looked_at_for_ever(gateway: Gateway) -> 
     assert not gateway.credentials._ring._held  # noqa: SLF001 what a process holds shows nowhere else
 
 
+def test_a_key_that_is_shown_goes_on_being_looked_at(gateway: Gateway) -> None:
+    key_id, shown = gateway.new_key()
+    gateway.verify(shown)
+    gateway.clock.now += KEPT_S - 1
+    gateway.look()
+    gateway.verify(shown)
+    gateway.clock.now += 2
+    gateway.look()
+    assert gateway.remembered(shown) is not None
+    gateway.revoke_key(key_id)
+    gateway.look()
+    assert gateway.remembered(shown) is None
+
+
+def test_a_look_that_began_earlier_does_not_undo_a_later_one(gateway: Gateway) -> None:
+    key_id, _ = gateway.new_key()
+    ring, before = KeyRing(gateway.clock), gateway.stored(key_id)
+    gateway.revoke_key(key_id)
+    now = gateway.clock.now
+    ring.learn([key_id], {key_id: gateway.stored(key_id)}, now)
+    assert ring.learn([key_id], {key_id: before}, now - 0.5) == set()
+    held = ring.get(key_id)
+    assert held
+    assert held.key.revoked_at
+
+
 def used(gateway: Gateway, key_id: str) -> datetime | None:
     gateway.run(gateway.credentials._note_uses())  # noqa: SLF001 what `run` does once a second
     return gateway.stored(key_id).last_used_at
@@ -358,6 +384,14 @@ def test_the_last_use_is_written_down_once_a_minute(gateway: Gateway) -> None:
     gateway.clock.now += 1
     gateway.verify(shown)
     assert used(gateway, key_id) == gateway.clock.moment
+
+
+def test_a_use_written_down_changes_nothing_about_the_key(gateway: Gateway) -> None:
+    key_id, shown = gateway.new_key()
+    gateway.verify(shown)
+    assert used(gateway, key_id)
+    gateway.look()
+    assert gateway.remembered(shown) is not None
 
 
 def test_a_refused_key_was_not_used(gateway: Gateway) -> None:
