@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from api_gateway.cloudevents import Sent
 from api_gateway.problems import RETRY_AFTER_S, UNCONFIRMED, Problem, unavailable
 from api_gateway.visit import Visit
 from workers.errors import UnavailableError
-from workers.event import timestamp
+from workers.event import now
 from workers.queue.backlog import Backlog
 from workers.queue.limits import MessageTooLargeError
 from workers.queue.publisher import Answer, AsyncPublisher, Outcome, Posting
@@ -59,6 +58,7 @@ class Intake:
     def __init__(self, publisher: AsyncPublisher, backlog: Backlog, url: str) -> None:
         """`url` is where the gateway is reached from outside."""
         self._publisher, self._backlog, self._url = publisher, backlog, url
+        self._turn = asyncio.Lock()  # one batch after the other: all of them at once would only be in each other's way
 
     async def post(self, visit: Visit, caller: str, receive: Receive, charge: Charge) -> Reply:
         """Store what the request brings. Raises Problem, UnavailableError and ClientDisconnect."""
@@ -82,7 +82,7 @@ class Intake:
 
     async def store(self, sent: Sent, visit: Visit, caller: str) -> Reply:
         """Store one event, whatever request it was made from. Raises Problem."""
-        posting = admit(sent, caller, visit.correlation, _now())
+        posting = admit(sent, caller, visit.correlation, now())
         self._backlog_allows(posting)
         return Reply(202, self._accepted(posting, await self.keep(posting, visit)), {})
 
@@ -98,22 +98,30 @@ class Intake:
 
     async def _batch(self, documents: list[Any], read: Callable[[Any], Sent], visit: Visit, caller: str) -> Reply:
         results: list[Any] = [None] * len(documents)
-        now = _now()
-        postings: dict[int, Posting] = {}
-        for place, document in enumerate(documents):
-            if place and place % SLICE == 0:
-                await asyncio.sleep(0)
-            try:
-                posting = admit(read(document), caller, visit.correlation, now)
-                self._backlog_allows(posting)
-                postings[place] = posting
-            except Problem as problem:
-                results[place] = _refused(problem)
-        answers = await self._publisher.publish_all(list(postings.values()))
+        async with self._turn:
+            postings = await self._admitted(documents, read, visit, caller, results)
+            stored = self._publisher.put_all(list(postings.values()))
+        answers = await stored
         for (place, posting), answer in zip(postings.items(), answers, strict=True):
             why = _problem(posting, answer)
             results[place] = self._accepted(posting, answer is Outcome.DUPLICATE) if why is None else _refused(why)
         return _summed_up(results, visit)
+
+    async def _admitted(
+        self, documents: list[Any], read: Callable[[Any], Sent], visit: Visit, caller: str, results: list[Any]
+    ) -> dict[int, Posting]:
+        """Those events of a batch that may be stored, by their place; what is refused is written into the results."""
+        postings, moment = {}, now()
+        for place, document in enumerate(documents):
+            if place and place % SLICE == 0:
+                await asyncio.sleep(0)
+            try:
+                posting = admit(read(document), caller, visit.correlation, moment)
+                self._backlog_allows(posting)
+                postings[place] = posting
+            except Problem as problem:
+                results[place] = _refused(problem)
+        return postings
 
     def _backlog_allows(self, posting: Posting) -> None:
         if self._backlog.behind(posting.event.type):
@@ -196,10 +204,6 @@ def _summed_up(results: list[Any], visit: Visit) -> Reply:
     if results and refused == [UNAVAILABLE] * len(results):
         raise unavailable(UNCONFIRMED, results=results)
     return Reply(207 if refused else 202, results, retry)
-
-
-def _now() -> str:
-    return timestamp(datetime.now(UTC))
 
 
 def encode(reply: Reply) -> bytes:

@@ -77,6 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._beside = 0  # bytes of this request that are not of its body, but for pieces that it begins or ends in
         self._edges = 0
+        self._most = 0  # bytes that its head may have at most
         self._host = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -94,7 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bytes of a request: beside its body no more than is allowed, however they are cut."""
         if self._deadline is None:
             self._expect()
-        edges = self._edges
+        edges, self._most = self._edges, self._beside + len(data)
         super().data_received(data)
         if edges == self._edges:
             self._beside += len(data)
@@ -124,9 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is there."""
-        if len(self.headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in self.headers) > (
-            MAX_HEAD_BYTES
-        ):
+        if len(self.headers) > MAX_HEADERS or (self._most > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES):
             self._stop(LARGE_HEAD)
         if self.parser.get_http_version() not in {"1.1", "1.0"}:
             self._stop(VERSION)
@@ -145,6 +144,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 uvicorn's signature
         """The parser has stopped."""
         self._refuse(self._refusal)
+
+    def _head_bytes(self) -> int:
+        return sum(len(name) + len(value) for name, value in self.headers)
 
     def _edge(self) -> None:
         self._in_head, self._beside = True, 0

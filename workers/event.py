@@ -6,10 +6,13 @@ Everything that travels through a queue is an `Event`; what its `data` means is 
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from os import urandom
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 NAMESPACE = UUID("6d5b0a3c-5d0c-5a4e-9f0b-6c756e610000")
 """The UUIDv5 namespace of every id that Luna derives rather than receives."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 INTERNAL_SOURCE = "/luna/"
 """Sources with this prefix belong to Luna's own events; callers may not use it."""
@@ -52,7 +57,7 @@ class Event:
     type: str
     data: dict[str, Any]
     caller: str
-    time: str = field(default_factory=lambda: timestamp(datetime.now(UTC)))
+    time: str = field(default_factory=lambda: now())  # noqa: PLW0108 it comes further down
     subject: str | None = None
     correlation: str = ""
     extensions: Mapping[str, str | int | bool] = field(default_factory=dict)
@@ -74,7 +79,7 @@ class Event:
             source=f"{INTERNAL_SOURCE}actors/{actor}",
             type=data.type,
             data=data.model_dump(mode="json", exclude_none=True),
-            time=timestamp(datetime.now(UTC)),
+            time=now(),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,9 +125,27 @@ class Event:
             return None  # an argument that is only called so
 
 
+class _Random(threading.local):
+    """Random hexadecimal digits of one thread, asked of the system for 128 ids at once."""
+
+    digits, used = "", 0
+
+    def forget(self) -> None:
+        """Take none of them any more."""
+        self.digits, self.used = "", 0
+
+
+_random = _Random()
+os.register_at_fork(after_in_child=_random.forget)  # else parent and child would give the same ids
+
+
 def new_id() -> str:
-    """A random UUID (RFC 9562, version 4); as the standard library's, in a third of the time."""
-    return _uuid(urandom(16).hex(), "4")
+    """A random UUID (RFC 9562, version 4); as the standard library's, in a quarter of the time."""
+    used = _random.used
+    if used == len(_random.digits):
+        _random.digits, used = os.urandom(2048).hex(), 0
+    _random.used = used + 32
+    return _uuid(_random.digits[used : used + 32], "4")
 
 
 def derived_id(name: str) -> str:
@@ -139,6 +162,16 @@ def digest(*parts: str) -> str:
     """32 hex digits over the parts; no two different lists of parts read as the same bytes."""
     counted = "".join([f"{len(part)}:{part}" for part in parts])
     return hashlib.blake2b(counted.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def now() -> str:
+    """This moment as `timestamp` writes it."""
+    return _written(time.time_ns() // 1_000_000)
+
+
+@lru_cache(1)  # many events are of the same millisecond
+def _written(ms: int) -> str:
+    return timestamp(EPOCH + timedelta(milliseconds=ms))
 
 
 def timestamp(moment: datetime) -> str:

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import orjson
 import redis.asyncio
 import structlog
-from dramatiq import Message
 from dramatiq.middleware import CurrentMessage
 from redis import Redis, RedisError
 
 from workers import keys
 from workers.errors import UnavailableError
-from workers.event import Event, Route, digest, new_id, timestamp
+from workers.event import Event, Route, digest, now
 from workers.queue import ledger
 from workers.queue.delivery import Delivery
-from workers.queue.encoding import encode
+from workers.queue.encoding import encode_new
 from workers.queue.limits import MAX_MESSAGE_BYTES, MessageTooLargeError
 from workers.queue.scripts import PUBLISH
 from workers.queue.server import Watch
@@ -86,15 +84,7 @@ def fingerprint_of(type_: str, subject: str | None, data: dict[str, Any]) -> str
 
 
 def _item(event: Event, route: Route, sent: str, now: str, others: Iterable[Route] = ()) -> _Item:
-    message: Message[None] = Message(
-        queue_name=route.queue,
-        actor_name=route.actor,
-        args=(),
-        kwargs={"event": event.to_dict()},
-        options={},
-        message_id=new_id(),  # faster than Dramatiq's
-    )
-    encoded = encode(message)
+    encoded = encode_new(route.queue, route.actor, {"event": event.to_dict()})
     if len(encoded) > MAX_MESSAGE_BYTES:
         raise MessageTooLargeError(
             f"the event {event.type} has {len(encoded)} bytes as a message; the limit is {MAX_MESSAGE_BYTES}"
@@ -138,8 +128,10 @@ class Publisher:
         Raises UnavailableError when the store does not confirm; publishing again is then safe. Raises
         MessageTooLargeError.
         """
-        now = timestamp(datetime.now(UTC))
-        items = [_item(event, route, fingerprint(event), now) for event in events for route in self._routes[event.type]]
+        moment = now()
+        items = [
+            _item(event, route, fingerprint(event), moment) for event in events for route in self._routes[event.type]
+        ]
         try:
             for queue, group in _by_queue(items).items():
                 for first in range(0, len(group), MOST_AT_ONCE):
@@ -171,6 +163,8 @@ class _Call:
         self.done: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         self._answers: dict[int, Answer] = {}
         self._size = size
+        if not size:
+            self.done.set_result([])
 
     def answer(self, place: int, answer: Answer) -> None:
         """Note what became of the event at this place; the first answer counts."""
@@ -220,12 +214,14 @@ class AsyncPublisher:
 
     async def publish_all(self, postings: Sequence[Posting]) -> list[Answer]:
         """Store events that have exactly one route each; for each its outcome, or what `publish` would raise."""
-        if not postings:
-            return []
-        call, now = _Call(len(postings)), timestamp(datetime.now(UTC))
+        return await self.put_all(postings)
+
+    def put_all(self, postings: Sequence[Posting]) -> Awaitable[list[Answer]]:
+        """The same, begun at once; what is to be awaited."""
+        call, moment = _Call(len(postings)), now()
         for place, posting in enumerate(postings):
-            self._put(posting, call, place, now)
-        return await call.done
+            self._put(posting, call, place, moment)
+        return call.done
 
     def _put(self, posting: Posting, call: _Call, place: int, now: str) -> None:
         if self._watch is not None and self._watch.full:

@@ -17,7 +17,7 @@ import orjson
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from workers.event import Event
+from workers.event import Event, now
 
 NOISY = {
     "dramatiq": logging.WARNING,
@@ -34,7 +34,7 @@ def configure(process: str, *, production: bool) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _timed,
         _named(process),
     ]
     rendering: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
@@ -84,9 +84,7 @@ class _Lines:
 
     def flush(self) -> None:
         with suppress(OSError):
-            sys.stderr.flush()
-            if self._bytes is not None:
-                self._bytes.flush()
+            (self._bytes or sys.stderr).flush()
 
 
 def _json(event: Any, default: Any = None) -> bytes:
@@ -102,6 +100,11 @@ def _encoded(_logger: Any, _method: str, line: Any) -> bytes:
 
 def _decoded(_logger: Any, _method: str, line: Any) -> str:
     return bytes(line).decode()
+
+
+def _timed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["timestamp"] = now()
+    return event
 
 
 def _named(process: str) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+import os
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import RFC_4122, UUID, uuid5
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from tests.builders import an_event
 from workers.contract import Contract
-from workers.event import NAMESPACE, Event, derived_id, digest, new_id, timestamp
+from workers.event import NAMESPACE, Event, derived_id, digest, new_id, now, timestamp
 
 
 class Noted(Contract):
@@ -128,3 +129,19 @@ def test_a_new_id_is_a_random_uuid() -> None:
 @pytest.mark.parametrize("name", ["", "a", "/shop\n1", "ü" * 300])
 def test_a_derived_id_is_the_uuid_5_of_its_name(name: str) -> None:
     assert derived_id(name) == str(uuid5(NAMESPACE, name))
+
+
+def test_a_child_process_makes_other_ids_than_its_parent() -> None:
+    new_id()  # some are kept for the next ones
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, new_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 36).decode() != new_id()
+
+
+def test_now_is_written_as_any_moment_is() -> None:
+    before, written, after = timestamp(datetime.now(UTC)), now(), timestamp(datetime.now(UTC))
+    assert before <= written <= after
