@@ -64,10 +64,9 @@ def _complete(data: dict[str, Any], contract: type[Contract], name: str, places:
     if contract.derived is not None and data.get(contract.derived) is None:
         data = {**data, contract.derived: derived_id(name)}
     try:
-        valid = contract.model_validate(data)
+        return contract.checked(data)
     except ValidationError as error:
         raise invalid(error.errors(include_url=False), data, prefix=places.data) from None
-    return valid.model_dump(mode="json", exclude_none=True)
 
 
 def _refused(places: Places, attribute: str, detail: str) -> Problem:

@@ -23,8 +23,7 @@ async def identify(visit: Visit, state: State) -> None:
     Raises Problem 401 for one that does not hold, and 429 where too many did not: then only those that this process
     remembers are let in. Raises UnavailableError.
     """
-    client = visit.scope.get("client")
-    visit.address = state.proxies.client(client[0] if client else None, visit.scope["headers"])
+    visit.address = state.proxies.client(visit.client[0] if visit.client else None, visit.fields)
     credential = _shown(visit)
     if credential is None:
         return

@@ -65,7 +65,7 @@ class Door:
         clear_contextvars()  # pipelined requests share a context
         bind_contextvars(correlation_id=visit.correlation)
         try:
-            problem = await self._problem_of(visit, receive, sending)
+            problem = await self._problem_of(scope, visit, receive, sending)
             if problem is not None:
                 await problem.response()(scope, receive, sending)
         finally:
@@ -73,10 +73,10 @@ class Door:
                 outcome = {"status": visit.status, "duration_ms": visit.duration_ms(), **visit.told}
                 log.info("request", method=scope["method"], path=_path(scope), **outcome)
 
-    async def _problem_of(self, visit: Visit, receive: Receive, send: Send) -> Problem | None:
+    async def _problem_of(self, scope: Scope, visit: Visit, receive: Receive, send: Send) -> Problem | None:
         """Serve the request; the problem that is its answer, or None when it is answered."""
         try:
-            await self._serve(visit, receive, send)
+            await self._serve(scope, visit, receive, send)
         except ClientDisconnect:
             log.info("request.abandoned")
         except Problem as problem:
@@ -92,8 +92,7 @@ class Door:
                 raise  # half an answer is out: only the end of the connection can say that it is not whole
         return None
 
-    async def _serve(self, visit: Visit, receive: Receive, send: Send) -> None:
-        scope = visit.scope
+    async def _serve(self, scope: Scope, visit: Visit, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(HEALTH):
             await self._app(scope, receive, send)
             return

@@ -156,7 +156,7 @@ async def _document(visit: Visit, receive: Receive) -> tuple[Callable[[Any], Sen
     if kind == JSON and b"ce-specversion" in visit.headers:
         if isinstance(document, list):
             raise Problem(422, "The binary mode holds one event, whose data is an object.", errors=[_NO_LIST])
-        return partial(cloudevents.binary, visit.scope["headers"]), document
+        return partial(cloudevents.binary, visit.fields), document
     if (kind == BATCH) != isinstance(document, list) and kind != JSON:
         wanted = "a list of events" if kind == BATCH else "one event"
         raise Problem(
@@ -177,6 +177,8 @@ def _identified(sent: Sent, key: str | None) -> Sent:
 
 def _problem(posting: Posting, answer: Answer) -> Problem | None:
     """Why the event is not accepted, or None. Its id is told: it may be stored, and is the one to repeat."""
+    if answer is Outcome.STORED:
+        return None
     event = posting.event
     if answer is Outcome.FULL:
         return unavailable(FULL, id=event.id, source=event.source)

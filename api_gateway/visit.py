@@ -22,7 +22,7 @@ class Visit:
     """A request on its way through the gateway. Routes find it in `request.state.visit`.
 
     `caller` is None until somebody is known, and where nobody needs to be; `told` are fields of its line in the
-    log, `limited` what its limits said.
+    log, `limited` what its limits said. `fields` are all header fields, `headers` the last of each name.
     """
 
     __slots__ = (
@@ -30,18 +30,21 @@ class Visit:
         "answered",
         "began",
         "caller",
+        "client",
         "correlation",
+        "fields",
         "headers",
         "limited",
-        "scope",
         "status",
         "told",
     )
 
     def __init__(self, scope: Scope) -> None:
-        self.scope = scope
         self.began = time.perf_counter()
-        self.headers: Headers = dict(scope["headers"])
+        # not the scope itself, which holds the visit: a cycle would wait for the garbage collector
+        self.client: tuple[str, int] | None = scope.get("client")
+        self.fields: list[tuple[bytes, bytes]] = scope["headers"]
+        self.headers: Headers = dict(self.fields)
         given = self.headers.get(b"x-correlation-id", b"")
         self.correlation = given.decode() if CORRELATION_ID.fullmatch(given) else new_id()
         self.address = ""
@@ -57,5 +60,6 @@ class Visit:
 
     def repeated(self, *names: bytes) -> bool:
         """Whether one of these fields, which may come once, came more often."""
-        fields = self.scope["headers"]
-        return len(fields) != len(self.headers) and any(sum(field == name for field, _ in fields) > 1 for name in names)
+        return len(self.fields) != len(self.headers) and any(
+            sum(field == name for field, _ in self.fields) > 1 for name in names
+        )

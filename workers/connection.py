@@ -83,8 +83,19 @@ def connect_async(url: str) -> redis.asyncio.Redis:
     return single
 
 
-class _Packing:
-    """Mixed into a connection: commands are packed by hiredis, as redis-py's synchronous connections do."""
+class _Packing(redis.asyncio.connection.AbstractConnection):
+    """Mixed into a connection: commands are packed by hiredis, as redis-py's synchronous connections do.
+
+    And what can be written at once is, without the task that redis-py makes for each command to give it a deadline.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Write it. Raises redis.RedisError."""
+        writer = self._writer
+        if writer is None or writer.transport.get_write_buffer_size() or self.health_check_interval:
+            await super().send_packed_command(command, check_health)
+        else:
+            writer.writelines(command)
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """One command as bytes; what hiredis does not know is refused as redis-py refuses it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +23,15 @@ class Contract(BaseModel):
     terminal: ClassVar[bool] = False
     derived: ClassVar[str | None] = None
     example: ClassVar[Mapping[str, Any]]
+
+    @classmethod
+    def checked(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """`data` as an event carries it: valid, as JSON, without nulls. Raises pydantic.ValidationError.
+
+        It is `model_validate` and `model_dump` without what they do around it, a third of their time.
+        """
+        valid = cls.__pydantic_validator__.validate_python(data)
+        return cast("dict[str, Any]", cls.__pydantic_serializer__.to_python(valid, mode="json", exclude_none=True))
 
     def __init_subclass__(
         cls,

@@ -5,7 +5,6 @@ Everything that travels through a queue is an `Event`; what its `data` means is 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from hashlib import blake2b, sha1
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import UUID
 
@@ -150,18 +150,21 @@ def new_id() -> str:
 
 def derived_id(name: str) -> str:
     """The UUIDv5 of a name in Luna's namespace: the same name, the same id."""
-    return _uuid(hashlib.sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest(), "5")
+    return _uuid(sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest(), "5")
+
+
+VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+"""The digit that holds a UUID's variant, by two random bits of it (RFC 9562, 4.1)."""
 
 
 def _uuid(digits: str, version: str) -> str:
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-{version}{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+    return f"{digits[:8]}-{digits[8:12]}-{version}{digits[13:16]}-{VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"
 
 
 def digest(*parts: str) -> str:
     """32 hex digits over the parts; no two different lists of parts read as the same bytes."""
     counted = "".join([f"{len(part)}:{part}" for part in parts])
-    return hashlib.blake2b(counted.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    return blake2b(counted.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def now() -> str:

@@ -38,7 +38,7 @@ def encode_new(queue: str, actor: str, kwargs: dict[str, Any]) -> bytes:
     }
     if type(get_encoder()) is JSONEncoder:
         try:
-            return orjson.dumps(fields, option=orjson.OPT_NON_STR_KEYS)
+            return orjson.dumps(fields)  # keys that are no text are rare: `encode` knows them
         except TypeError:
             pass  # see `encode`
     return encode(Message(**fields))

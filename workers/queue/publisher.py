@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from enum import IntEnum
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,7 +21,7 @@ from redis import Redis, RedisError
 
 from workers import keys
 from workers.errors import UnavailableError
-from workers.event import Event, Route, digest, now
+from workers.event import Event, Route, now
 from workers.queue import ledger
 from workers.queue.delivery import Delivery
 from workers.queue.encoding import encode_new
@@ -52,6 +53,9 @@ class Outcome(IntEnum):
     """the queue holds as much as it may; nothing was stored"""
 
 
+OUTCOMES = {int(outcome): outcome for outcome in Outcome}  # an enumeration takes its time to find its member
+
+
 class Posting(NamedTuple):
     """An event to be stored. `sent` is the `fingerprint` of what its caller sent.
 
@@ -80,7 +84,7 @@ def fingerprint(event: Event) -> str:
 
 def fingerprint_of(type_: str, subject: str | None, data: dict[str, Any]) -> str:
     """The `fingerprint` of an event with these parts."""
-    return digest(orjson.dumps([type_, subject, data], option=orjson.OPT_SORT_KEYS).decode())
+    return blake2b(orjson.dumps([type_, subject, data], option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def _item(event: Event, route: Route, sent: str, now: str, others: Iterable[Route] = ()) -> _Item:
@@ -242,6 +246,7 @@ class _Lane:
 
     def __init__(self, client: redis.asyncio.Redis, queue: str, watch: Watch | None, longest: int) -> None:
         self._client, self._queue, self._watch, self._longest = client, queue, watch, longest
+        self._clustered = isinstance(client, redis.asyncio.RedisCluster)
         self._waiting: Group = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -267,7 +272,7 @@ class _Lane:
         confirmation = await self._watch.confirmation() if self._watch else None
         outcomes = await PUBLISH.run_async(self._client, names, args, then=confirmation)
         for (_, call, place), outcome in zip(group, outcomes, strict=True):
-            call.answer(place, Outcome(outcome))
+            call.answer(place, OUTCOMES[outcome])
 
     async def _refuse_reused(self, group: Group) -> Group:
         """Answer those whose id was used for an event of another type; the rest."""
@@ -283,15 +288,12 @@ class _Lane:
         return rest
 
     async def _used(self, group: Group) -> bool:
-        """Whether any of these was stored as an event of another type: one command for each queue."""
+        """Whether any of these was stored as an event of another type; on a Cluster each queue is asked by itself."""
         names: dict[str, list[str]] = defaultdict(list)
         for item, _, _ in group:
             for queue, name in item.elsewhere:
-                names[queue].append(name)
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for elsewhere in names.values():
-                pipeline.exists(*elsewhere)
-            return any(await pipeline.execute())
+                names[queue if self._clustered else ""].append(name)
+        return any(await asyncio.gather(*(self._client.exists(*elsewhere) for elsewhere in names.values())))
 
 
 def _fail(group: Group, error: Exception) -> None:
