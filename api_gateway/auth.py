@@ -9,7 +9,7 @@ import structlog
 from fastapi import Request
 from starlette.datastructures import State
 
-from api_gateway.problems import Problem, too_many, unauthorized
+from api_gateway.problems import Problem, over_limit, unauthorized
 from api_gateway.visit import Visit
 from workers.security.callers import Caller, InvalidCredentialError
 from workers.security.limits import Decision
@@ -113,4 +113,4 @@ def _shown(visit: Visit) -> str | None:
 
 def _over(visit: Visit, decision: Decision) -> Problem:
     visit.limited = decision
-    return too_many(decision)
+    return over_limit(decision)

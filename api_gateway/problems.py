@@ -81,13 +81,17 @@ def unavailable(detail: str = UNCONFIRMED, **members: Any) -> Problem:
     return Problem(503, detail, kind=REDUCED_CAPACITY, headers=headers, members=members)
 
 
-def too_many(decision: Decision) -> Problem:
-    """The caller is over its limit; when to come again is in Retry-After, which the answer gets with all the fields."""
+def over_limit(decision: Decision) -> Problem:
+    """The caller is over its limit: when to come again is in Retry-After, which the answer gets with all the fields.
+
+    What no waiting would let pass is too large.
+    """
+    members = {"violated-policies": list(decision.violated)}
     if decision.impossible:
         detail = "This request counts more than the limit allows at any time. Send fewer events at once."
-    else:
-        detail = f"Too many requests. The next one is welcome in {decision.retry_after_s} s."
-    return Problem(429, detail, kind=QUOTA_EXCEEDED, members={"violated-policies": list(decision.violated)})
+        return Problem(413, detail, kind=QUOTA_EXCEEDED, members=members)
+    detail = f"Too many requests. The next one is welcome in {decision.retry_after_s} s."
+    return Problem(429, detail, kind=QUOTA_EXCEEDED, members=members)
 
 
 def unexpected() -> Problem:

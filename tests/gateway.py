@@ -90,6 +90,8 @@ class _Away:
     async def publish_all(self, postings: Sequence[Posting]) -> list[Answer]:
         return [UnavailableError("Redis", "Error 111 connecting to redis.internal") for _ in postings]
 
+    put_all = publish_all
+
 
 class _Calm:
     def behind(self, _type: str) -> bool:

@@ -115,8 +115,9 @@ def test_who_is_over_a_limit_is_told_which() -> None:
 
 def test_what_can_never_pass_is_not_told_to_wait() -> None:
     refused = state(LIMITS, Standing(refused=Decision(violated=("ip",), impossible=True)))
-    with pytest.raises(Problem, match="fewer events"):
+    with pytest.raises(Problem, match="fewer events") as problem:
         asyncio.run(auth.charge(visit(), refused, "", 100))
+    assert problem.value.status == 413
 
 
 @pytest.mark.parametrize(("scopes", "may"), [({"a"}, False), ({"a", "b"}, True), ({"admin"}, True), (set(), False)])
