@@ -91,6 +91,10 @@ class PostedEvent(BaseModel):
     time: Time | None = None
 
 
+POSTED = PostedEvent.__pydantic_validator__
+"""`PostedEvent.model_validate` without what it does around it, a third of its time."""
+
+
 class Places(NamedTuple):
     """Where in the request an attribute is, and the data: what the errors of a problem document point to."""
 
@@ -113,7 +117,7 @@ IN_HEADERS = Places(lambda name: {"header": f"ce-{name}"}, ())
 def plain(document: Any) -> Sent:
     """`{"type": …, "data": …}`, all else optional. Raises Problem 422."""
     try:
-        return Sent(PostedEvent.model_validate(document), {}, IN_BODY)
+        return Sent(POSTED.validate_python(document), {}, IN_BODY)
     except ValidationError as error:
         raise invalid(error.errors(include_url=False), document) from None
 

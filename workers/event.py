@@ -139,13 +139,18 @@ _random = _Random()
 os.register_at_fork(after_in_child=_random.forget)  # else parent and child would give the same ids
 
 
-def new_id() -> str:
-    """A random UUID (RFC 9562, version 4); as the standard library's, in a quarter of the time."""
+def random_digits() -> str:
+    """32 random hexadecimal digits."""
     used = _random.used
     if used == len(_random.digits):
         _random.digits, used = os.urandom(2048).hex(), 0
     _random.used = used + 32
-    return _uuid(_random.digits[used : used + 32], "4")
+    return _random.digits[used : used + 32]
+
+
+def new_id() -> str:
+    """A random UUID (RFC 9562, version 4); as the standard library's, in a quarter of the time."""
+    return _uuid(random_digits(), "4")
 
 
 def derived_id(name: str) -> str:

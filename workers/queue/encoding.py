@@ -9,7 +9,7 @@ import orjson
 from dramatiq import Message, get_encoder
 from dramatiq.encoder import JSONEncoder
 
-from workers.event import new_id
+from workers.event import random_digits
 
 OTHER = b" "
 """Begins what orjson must not read, since it reads long integers as floats. White space: it is JSON all the same."""
@@ -33,7 +33,7 @@ def encode_new(queue: str, actor: str, kwargs: dict[str, Any]) -> bytes:
         "args": (),
         "kwargs": kwargs,
         "options": {},
-        "message_id": new_id(),
+        "message_id": random_digits(),
         "message_timestamp": time.time_ns() // 1_000_000,
     }
     if type(get_encoder()) is JSONEncoder:
